@@ -1,0 +1,21 @@
+//! The ways out. A channel takes a parcel and answers with an [`Outcome`]; it never sees the database.
+//!
+//! The contract every channel keeps:
+//!
+//! - It makes exactly one attempt, and ends by the parcel's deadline.
+//! - Not being delivered is data: an [`Outcome::Failed`] with a class, never a panic, never an `Err`.
+//! - `Delivered` is answered only after the far side said so. When in doubt it is `Failed`: twice is allowed, lost is not.
+//! - It opens connections only through the guarded client, and keeps no state about a delivery.
+//! - No secret appears in an outcome.
+
+mod outcome;
+
+pub use outcome::{Class, Failure, Outcome, Receipt, Retry, Verdict};
+
+use crate::model::Parcel;
+
+/// One way out.
+pub trait Channel: Send + Sync + 'static {
+    /// Makes one attempt.
+    fn deliver(&self, parcel: &Parcel) -> impl Future<Output = Outcome> + Send;
+}

@@ -1,0 +1,6 @@
+//! Postrider: from a commit in Postgres to a delivered webhook, with nothing lost.
+
+pub mod channels;
+pub mod crypto;
+pub mod dialect;
+pub mod model;

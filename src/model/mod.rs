@@ -1,0 +1,7 @@
+//! The nouns. No I/O, no clock, no SQL: everything here can be tested for nothing.
+
+mod delivery;
+mod endpoint;
+
+pub use delivery::{Attempt, Delivery, Destination, Lease, Parcel, Resolution};
+pub use endpoint::{Channel, Endpoint, EndpointState, Header, Schedule};

@@ -1,0 +1,1 @@
+//! One binary, so that all tests share one Postgres.
