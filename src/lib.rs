@@ -1,5 +1,6 @@
 //! Postrider: from a commit in Postgres to a delivered webhook, with nothing lost.
 
+pub mod backoff;
 pub mod channels;
 pub mod crypto;
 pub mod dialect;

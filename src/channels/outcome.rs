@@ -20,6 +20,8 @@ pub struct Receipt {
     pub status: Option<u16>,
     /// The first bytes of the response, capped.
     pub response: Bytes,
+    /// What it says about the endpoint as a whole: a 2xx may carry `webhook-delivery: disable`.
+    pub verdict: Verdict,
 }
 
 /// Why an attempt failed, and what follows from it.
@@ -55,10 +57,11 @@ pub enum Retry {
     Never,
 }
 
-/// What a failure says about the endpoint as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What an attempt says about the endpoint as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Verdict {
-    /// Nothing: an ordinary failure.
+    /// Nothing: a delivery, or an ordinary failure.
+    #[default]
     None,
     /// It is overloaded or gone quiet: 429, 502, 503, 504, timeouts, refused connections.
     SlowDown,

@@ -1,7 +1,7 @@
 //! Signing and sealing. Given its randomness, asks no clock.
 
-use secrecy::SecretString;
+mod seal;
+mod sign;
 
-/// A Standard Webhooks secret, `whsec_` + base64 of 24 to 64 bytes.
-#[derive(Debug, Clone)]
-pub struct SigningSecret(pub(crate) SecretString);
+pub use seal::{CannotOpen, Keyring, NotAKey, is_sealed};
+pub use sign::{NotASigningSecret, SigningSecret, signature_header, verify};
