@@ -3,5 +3,6 @@
 pub mod backoff;
 pub mod channels;
 pub mod crypto;
+pub mod db;
 pub mod dialect;
 pub mod model;

@@ -1,3 +1,5 @@
 //! The `postrider` program.
 
-fn main() {}
+fn main() {
+    postrider::db::embedded::exec::handle();
+}

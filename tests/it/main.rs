@@ -1,1 +1,8 @@
 //! One binary, so that all tests share one Postgres.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on is a test that fails"
+)]
+
+mod embedded;
+mod support;

@@ -1,0 +1,3 @@
+//! The database: the only place that names sqlx or holds SQL.
+
+pub mod embedded;
