@@ -1,0 +1,196 @@
+-- The application's side: one function call in its own transaction. What commits is delivered; what rolls back never was.
+
+create function postrider.event_id(id bigint, nonce integer) returns text
+  language sql immutable parallel safe
+  return 'evt_' || id || '_' || to_hex(nonce);
+comment on function postrider.event_id(bigint, integer) is 'The public id of an event: also the webhook-id of all its deliveries.';
+
+create function postrider.endpoint_url(url text, by_events boolean, type text) returns text
+  language sql immutable parallel safe
+  return case when by_events then regexp_replace(url, '^([^?#]*?)/?([?#]|$)', '\1/' || replace(type, '\', '') || '\2') else url end;
+comment on function postrider.endpoint_url(text, boolean, text) is 'Where an event goes: the event type is appended to the path where the endpoint wants that.';
+
+-- Base64 media is often most of an event; an endpoint that does not want it is not made to store it.
+create function postrider.without_media_base64(data json) returns json
+  language sql immutable parallel safe
+  return case when position('"base64"' in data::text) = 0 then data
+    else (data::jsonb #- '{message,media,base64}' #- '{media,base64}' #- '{message,base64}')::json end;
+comment on function postrider.without_media_base64(json) is 'The event without base64 media: message.media.base64, media.base64 and message.base64 are removed.';
+
+create function postrider.check_event(instance text, type text, data json) returns void
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  most bigint;
+begin
+  if type is null or type !~ '^[^[:cntrl:][:space:]]{1,200}$' then
+    raise exception using errcode = 'invalid_parameter_value',
+      message = format('postrider: event type %L of instance %L is not a name', type, instance),
+      hint = 'A type is 1 to 200 characters without spaces or control characters, for example order.paid.';
+  end if;
+  if data is null then
+    raise exception using errcode = 'null_value_not_allowed',
+      message = format('postrider: event %s of instance %L has no data', type, instance),
+      hint = 'Give at least ''{}''.';
+  end if;
+  if octet_length(data::text) > 1048576 then
+    most := coalesce(nullif(current_setting('postrider.payload_bytes_max', true), '')::bigint, 12582912);
+    if octet_length(data::text) > most then
+      raise exception using errcode = 'program_limit_exceeded',
+        message = format('postrider: event %s of instance %L is %s bytes, more than the limit of %s', type, instance, octet_length(data::text), most),
+        hint = 'Send a URL in place of the content, or raise the limit: alter database … set postrider.payload_bytes_max = …';
+    end if;
+  end if;
+end $$;
+comment on function postrider.check_event(text, text, json) is 'Raises an error that names the event when its type or data cannot be accepted.';
+
+create function postrider.instance_missing(name text) returns void
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  raise exception using errcode = 'no_data_found',
+    message = case when name is null then 'postrider: the event names no instance' else format('postrider: there is no instance %L', name) end,
+    hint = case when name is null then 'Give the name of an instance.' else format('Create it: select postrider.create_instance(%L);', name) end;
+end $$;
+comment on function postrider.instance_missing(text) is 'Raises the error for an unknown instance.';
+
+-- One event. The usual call, so it takes the short way: no arrays, and one statement each for event and deliveries.
+create function postrider.emit(instance text, type text, data json, idempotency_key text default null) returns text
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  owner bigint;
+  event bigint;
+  event_nonce integer;
+begin
+  select i.id into owner from postrider.instances i where i.name = emit.instance;
+  if owner is null then perform postrider.instance_missing(instance); end if;
+  if data is null or type is null or octet_length(data::text) > 1048576 or type !~ '^[a-z][a-z0-9._-]{0,199}$' then
+    perform postrider.check_event(instance, type, data);
+  end if;
+
+  if idempotency_key is not null then
+    event := nextval('postrider.events_id_seq');
+    event_nonce := (random() * 4294967295 - 2147483648)::integer;
+    insert into postrider.idempotency_keys as known (instance_id, key, event_id, event_nonce)
+    values (owner, idempotency_key, event, event_nonce)
+    on conflict on constraint idempotency_keys_pkey do update
+      set event_id = excluded.event_id, event_nonce = excluded.event_nonce, created_at = excluded.created_at
+      where known.created_at < now() - coalesce(nullif(current_setting('postrider.idempotency_retention', true), ''), '24 hours')::interval;
+    if not found then
+      return (select postrider.event_id(k.event_id, k.event_nonce) from postrider.idempotency_keys k
+              where k.instance_id = owner and k.key = idempotency_key);
+    end if;
+    insert into postrider.events (id, nonce, instance_id, type, data) overriding system value
+    values (event, event_nonce, owner, type, data);
+  else
+    insert into postrider.events (instance_id, type, data) values (owner, type, data)
+    returning id, nonce into event, event_nonce;
+  end if;
+
+  insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id, event_id, event_nonce)
+  select emit.instance, postrider.endpoint_url(e.url, e.by_events, emit.type)
+       , convert_to(case when e.media_base64 then emit.data else postrider.without_media_base64(emit.data) end::text, 'UTF8')
+       , emit.type, coalesce(e.max_attempts, s.max_attempts), e.channel, e.id, event, event_nonce
+  from postrider.endpoints e join postrider.schedules s on s.name = e.schedule
+  where e.instance_id = owner and e.state <> 'disabled' and (e.events = '{}' or emit.type = any (e.events));
+  -- Deliveries ring by their own trigger; an event that nobody wants yet still has to reach whoever tails the log.
+  if not found then perform postrider.ring(); end if;
+
+  return postrider.event_id(event, event_nonce);
+end $$;
+comment on function postrider.emit(text, text, json, text) is
+  'Emits one event and queues its deliveries in the caller''s transaction; returns the event''s id. With an idempotency key, a second call within 24 h returns the first id and emits nothing.';
+
+-- A literal or a driver's string parameter is taken as text, a jsonb value as jsonb: no caller has to cast.
+create function postrider.emit(instance text, type text, data text, idempotency_key text default null) returns text
+  language sql return postrider.emit(instance, type, data::json, idempotency_key);
+comment on function postrider.emit(text, text, text, text) is 'emit with the data as JSON text.';
+create function postrider.emit(instance text, type text, data jsonb, idempotency_key text default null) returns text
+  language sql return postrider.emit(instance, type, data::json, idempotency_key);
+comment on function postrider.emit(text, text, jsonb, text) is 'emit with the data as jsonb.';
+
+-- Many events, set-wise. Ids are drawn first, in order, so that events and deliveries are written from the same rows.
+create function postrider.emit_rows(instances text[], types text[], data json[], idempotency_keys text[] default null) returns text[]
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  bad record;
+  ids text[];
+begin
+  select r.instance, r.type, r.data into bad
+  from unnest(instances, types, emit_rows.data) as r(instance, type, data)
+  where r.data is null or r.type is null or octet_length(r.data::text) > 1048576 or r.type !~ '^[a-z][a-z0-9._-]{0,199}$'
+  order by octet_length(r.data::text) desc nulls first limit 1;
+  if found then
+    perform postrider.check_event(r.instance, r.type, r.data)
+    from unnest(instances, types, emit_rows.data) as r(instance, type, data);
+  end if;
+  if exists (select from unnest(instances) as r(name) left join postrider.instances i on i.name = r.name where i.id is null) then
+    perform postrider.instance_missing(r.name)
+    from unnest(instances) as r(name) left join postrider.instances i on i.name = r.name where i.id is null limit 1;
+  end if;
+
+  with given as materialized (
+    select r.ord, i.id as instance_id, r.instance, r.type, r.data, r.key
+         , nextval('postrider.events_id_seq') as id, (random() * 4294967295 - 2147483648)::integer as nonce
+    from unnest(instances, types, emit_rows.data, idempotency_keys) with ordinality as r(instance, type, data, key, ord)
+    join postrider.instances i on i.name = r.instance
+    order by r.ord
+  ), claimed as (
+    insert into postrider.idempotency_keys as known (instance_id, key, event_id, event_nonce)
+    select distinct on (g.instance_id, g.key) g.instance_id, g.key, g.id, g.nonce from given g
+    where g.key is not null order by g.instance_id, g.key, g.ord
+    on conflict on constraint idempotency_keys_pkey do update
+      set event_id = excluded.event_id, event_nonce = excluded.event_nonce, created_at = excluded.created_at
+      where known.created_at < now() - coalesce(nullif(current_setting('postrider.idempotency_retention', true), ''), '24 hours')::interval
+    returning known.event_id
+  ), fresh as materialized (
+    select g.* from given g where g.key is null or g.id in (select event_id from claimed)
+  ), logged as (
+    insert into postrider.events (id, nonce, instance_id, type, data) overriding system value
+    select f.id, f.nonce, f.instance_id, f.type, f.data from fresh f order by f.ord
+  ), queued as (
+    insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id, event_id, event_nonce)
+    select f.instance, postrider.endpoint_url(e.url, e.by_events, f.type)
+         , convert_to(case when e.media_base64 then f.data else postrider.without_media_base64(f.data) end::text, 'UTF8')
+         , f.type, coalesce(e.max_attempts, s.max_attempts), e.channel, e.id, f.id, f.nonce
+    from fresh f
+    join postrider.endpoints e on e.instance_id = f.instance_id and e.state <> 'disabled' and (e.events = '{}' or f.type = any (e.events))
+    join postrider.schedules s on s.name = e.schedule
+    order by f.ord
+  )
+  select array_agg(case when f.id is not null then postrider.event_id(f.id, f.nonce) end order by g.ord) into ids
+  from given g left join fresh f on f.ord = g.ord;
+  if ids is null then return '{}'; end if;
+  perform postrider.ring();
+
+  if idempotency_keys is not null and array_position(ids, null) is not null then
+    -- In a statement of its own: the first event of a key may have committed while we waited for it.
+    select array_agg(coalesce(ids[r.ord], postrider.event_id(k.event_id, k.event_nonce)) order by r.ord) into ids
+    from unnest(instances, idempotency_keys) with ordinality as r(instance, key, ord)
+    join postrider.instances i on i.name = r.instance
+    left join postrider.idempotency_keys k on k.instance_id = i.id and k.key = r.key;
+  end if;
+  return ids;
+end $$;
+comment on function postrider.emit_rows(text[], text[], json[], text[]) is 'emit for many events in one statement, given as arrays of the same length; returns their ids in order.';
+
+create function postrider.emit_many(events json) returns text[]
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  bad bigint;
+  emitted text[];
+begin
+  if json_typeof(events) is distinct from 'array' then
+    raise exception using errcode = 'invalid_parameter_value', message = 'postrider.emit_many: the argument is not a JSON array',
+      hint = 'Give [{"instance": "…", "type": "…", "data": {…}, "idempotency_key": "…"}, …].';
+  end if;
+  select e.ord into bad from json_array_elements(events) with ordinality as e(event, ord)
+  where json_typeof(e.event) <> 'object' or e.event -> 'data' is null limit 1;
+  if found then
+    raise exception using errcode = 'invalid_parameter_value', message = format('postrider.emit_many: element %s is not an event', bad),
+      hint = 'Each element is an object with "instance", "type", "data" and, if wanted, "idempotency_key".';
+  end if;
+  select postrider.emit_rows(array_agg(e.event ->> 'instance' order by e.ord), array_agg(e.event ->> 'type' order by e.ord)
+       , array_agg(e.event -> 'data' order by e.ord), array_agg(e.event ->> 'idempotency_key' order by e.ord))
+  into emitted from json_array_elements(events) with ordinality as e(event, ord);
+  return coalesce(emitted, '{}');
+end $$;
+comment on function postrider.emit_many(json) is 'Emits an array of events in one statement: [{"instance", "type", "data", "idempotency_key"?}, …]; returns their ids in order.';

@@ -1,0 +1,333 @@
+-- What owners and operators call: instances, endpoints, the dead-letter queue, rights.
+
+create function postrider.create_instance(name text, token text default null, sender text default null) returns uuid
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  made uuid;
+begin
+  insert into postrider.instances (name, token, sender)
+  values (create_instance.name, coalesce(create_instance.token, replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '')), create_instance.sender)
+  returning uid into made;
+  return made;
+exception
+  when unique_violation then
+    raise exception using errcode = 'unique_violation', message = format('postrider: there is already an instance %L', name);
+  when check_violation or not_null_violation then
+    raise exception using errcode = 'invalid_parameter_value', message = format('postrider: %L cannot name an instance', name),
+      hint = 'A name is 1 to 255 characters, without control characters and without spaces at the ends.';
+end $$;
+comment on function postrider.create_instance(text, text, text) is 'Creates an instance; its token is made up unless given. Returns its public id.';
+
+create function postrider.delete_instance(name text) returns boolean
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  update postrider.webhook_queue q set status = 'failed', last_error = 'the instance was deleted'
+  from postrider.instances i join postrider.endpoints e on e.instance_id = i.id
+  where i.name = delete_instance.name and q.endpoint_id = e.id and q.status = 'pending'
+    and q.lane = (hashint8(e.id) & 63)::smallint;
+  delete from postrider.instances i where i.name = delete_instance.name;
+  return found;
+end $$;
+comment on function postrider.delete_instance(text) is 'Deletes an instance and its endpoints; what was pending for them goes to the dead letters. False when there is none.';
+
+create function postrider.endpoint_of(instance text, label text) returns bigint
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  found_id bigint;
+  matches bigint;
+begin
+  select min(e.id), count(*) into found_id, matches
+  from postrider.endpoints e join postrider.instances i on i.id = e.instance_id
+  where i.name = endpoint_of.instance and e.label = endpoint_of.label;
+  if matches = 0 then
+    if not exists (select from postrider.instances i where i.name = endpoint_of.instance) then perform postrider.instance_missing(instance); end if;
+    raise exception using errcode = 'no_data_found', message = format('postrider: instance %L has no endpoint %L', instance, label);
+  elsif matches > 1 then
+    raise exception using errcode = 'cardinality_violation', message = format('postrider: instance %L has %s endpoints %L in different dialects', instance, matches, label),
+      hint = 'Name it by its id: select id, label, dialect from postrider.endpoint_list.';
+  end if;
+  return found_id;
+end $$;
+comment on function postrider.endpoint_of(text, text) is 'The id of an endpoint by instance and label.';
+
+-- Null leaves a value as it is when the endpoint exists, and takes the default when it is made.
+create function postrider.set_endpoint(
+  instance text, url text, label text default 'default', events text[] default null, dialect text default 'postrider'
+, authorization_header text default null, headers json default null, signing_secret text default null
+, by_events boolean default null, media_base64 boolean default null, schedule text default null
+, max_attempts integer default null, timeout_ms integer default null, max_in_flight integer default null
+) returns bigint
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  owner bigint;
+  made bigint;
+begin
+  select i.id into owner from postrider.instances i where i.name = set_endpoint.instance;
+  if owner is null then perform postrider.instance_missing(instance); end if;
+  if schedule is not null and not exists (select from postrider.schedules s where s.name = set_endpoint.schedule) then
+    raise exception using errcode = 'invalid_parameter_value', message = format('postrider: there is no schedule %L', schedule),
+      hint = format('There are: %s. Add one: insert into postrider.schedules …', (select string_agg(s.name, ', ' order by s.name) from postrider.schedules s));
+  end if;
+  if headers is not null and (json_typeof(headers) <> 'object' or exists (select from json_each(headers) h where json_typeof(h.value) <> 'string')) then
+    raise exception using errcode = 'invalid_parameter_value', message = 'postrider: headers is not a JSON object of strings', hint = 'For example ''{"x-team": "billing"}''.';
+  end if;
+  if signing_secret is not null and signing_secret not like 'sealed:%' and signing_secret !~ '^whsec_[A-Za-z0-9+/]{32,88}={0,2}$' then
+    raise exception using errcode = 'invalid_parameter_value', message = 'postrider: the signing secret is not one', hint = 'It is whsec_ and the base64 of 24 to 64 random bytes.';
+  end if;
+  begin
+    insert into postrider.endpoints as known (instance_id, label, url, events, dialect, authorization_header, headers, by_events, media_base64
+      , schedule, max_attempts, timeout_ms, max_in_flight)
+    values (owner, set_endpoint.label, set_endpoint.url, coalesce(set_endpoint.events, '{}'), set_endpoint.dialect, set_endpoint.authorization_header
+      , set_endpoint.headers::text, coalesce(set_endpoint.by_events, false), coalesce(set_endpoint.media_base64, set_endpoint.dialect = 'postrider')
+      , coalesce(set_endpoint.schedule, 'default'), set_endpoint.max_attempts, set_endpoint.timeout_ms, set_endpoint.max_in_flight)
+    on conflict on constraint endpoints_label_is_unique do update set
+      url = excluded.url
+    , events = coalesce(set_endpoint.events, known.events)
+    , authorization_header = coalesce(set_endpoint.authorization_header, known.authorization_header)
+    , headers = coalesce(set_endpoint.headers::text, known.headers)
+    , by_events = coalesce(set_endpoint.by_events, known.by_events)
+    , media_base64 = coalesce(set_endpoint.media_base64, known.media_base64)
+    , schedule = coalesce(set_endpoint.schedule, known.schedule)
+    , max_attempts = coalesce(set_endpoint.max_attempts, known.max_attempts)
+    , timeout_ms = coalesce(set_endpoint.timeout_ms, known.timeout_ms)
+    , max_in_flight = coalesce(set_endpoint.max_in_flight, known.max_in_flight)
+    returning id into made;
+  exception when check_violation or not_null_violation then
+    raise exception using errcode = 'invalid_parameter_value', message = format('postrider: endpoint %L of instance %L cannot be set: %s', label, instance, sqlerrm),
+      hint = 'url is http or https, at most 2048 characters; label is 1 to 50 letters, digits, underscores or dashes; dialect is postrider or ryze; timeout_ms is 1000 to 60000.';
+  end;
+  if signing_secret is not null then
+    update postrider.signing_secrets k set expires_at = now() + interval '24 hours'
+    where k.endpoint_id = made and k.expires_at is null and k.secret <> signing_secret;
+    insert into postrider.signing_secrets (endpoint_id, secret)
+    select made, signing_secret where not exists (
+      select from postrider.signing_secrets k where k.endpoint_id = made and k.secret = signing_secret and k.expires_at is null);
+  end if;
+  return made;
+end $$;
+comment on function postrider.set_endpoint(text, text, text, text[], text, text, json, text, boolean, boolean, text, integer, integer, integer) is
+  'Creates or changes an endpoint by instance, label and dialect; returns its id. A new signing secret leaves the old one live for 24 h. Secrets given in SQL rest in plain until a running role seals them, within 5 s, and statement logs may hold them.';
+
+create function postrider.set_endpoint_state(endpoint bigint, state text, reason text default null) returns void
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  update postrider.endpoints e set state = set_endpoint_state.state, state_reason = set_endpoint_state.reason where e.id = endpoint;
+  if not found then
+    raise exception using errcode = 'no_data_found', message = format('postrider: there is no endpoint %s', endpoint);
+  end if;
+  if state = 'enabled' then
+    update postrider.endpoint_health h set failing_since = null, alerted_percent = 0 where h.endpoint_id = endpoint;
+    perform postrider.ring();
+  end if;
+end $$;
+comment on function postrider.set_endpoint_state(bigint, text, text) is 'Enables, pauses or disables an endpoint. What was held is released when it is enabled.';
+
+create function postrider.delete_endpoint(endpoint bigint) returns boolean
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  update postrider.webhook_queue q set status = 'failed', last_error = 'the endpoint was deleted'
+  where q.lane = (hashint8(endpoint) & 63)::smallint and q.endpoint_id = endpoint and q.status = 'pending';
+  delete from postrider.endpoints e where e.id = endpoint;
+  return found;
+end $$;
+comment on function postrider.delete_endpoint(bigint) is 'Deletes an endpoint; what was pending for it goes to the dead letters. False when there is none.';
+
+create view postrider.endpoint_list as
+select e.id, i.name as instance, e.label, e.channel, e.dialect, e.url, e.events, e.by_events, e.media_base64
+     , e.authorization_header is not null as has_authorization, e.headers is not null as has_headers
+     , (select count(*) from postrider.signing_secrets k where k.endpoint_id = e.id and (k.expires_at is null or k.expires_at > now())) as signing_secrets
+     , e.schedule, coalesce(e.max_attempts, s.max_attempts) as max_attempts, coalesce(e.timeout_ms, s.timeout_ms) as timeout_ms, e.max_in_flight
+     , e.state, e.state_reason, e.state_changed_at, h.failing_since, h.last_error, e.created_at, e.updated_at
+from postrider.endpoints e
+join postrider.instances i on i.id = e.instance_id
+join postrider.schedules s on s.name = e.schedule
+left join postrider.endpoint_health h on h.endpoint_id = e.id;
+comment on view postrider.endpoint_list is 'Endpoints with their instance, options and health; without secrets.';
+
+create view postrider.instance_list as
+select i.uid as id, i.name, i.vzaps_id, i.sender, i.created_at, (select count(*) from postrider.endpoints e where e.instance_id = i.id) as endpoints
+from postrider.instances i;
+comment on view postrider.instance_list is 'Instances, without their tokens.';
+
+create view postrider.dead_letters as
+select q.id, q.instance_name, e.label as endpoint, q.endpoint_id, q.channel, q.url, q.event_type
+     , case when q.event_id is not null then postrider.event_id(q.event_id, q.event_nonce) end as event_id
+     , q.attempts, q.max_attempts, q.last_error, q.created_at, q.updated_at as failed_at, q.payload
+from postrider.webhook_queue q
+left join postrider.endpoints e on e.id = q.endpoint_id
+where q.status = 'failed';
+comment on view postrider.dead_letters is 'Deliveries that failed for good, with why. They stay until someone re-queues or deletes them.';
+
+create view postrider.queue_stats as
+select d.channel, d.status, d.rows, s.at as as_of, s.oldest_due_at
+from postrider.queue_depth d cross join postrider.queue_depth_snapshot s
+where d.rows <> 0;
+comment on view postrider.queue_stats is 'Rows of the queue by channel and status, a few seconds old and cheap at any size; oldest_due_at is the oldest due delivery that nobody held.';
+
+create function postrider.requeue(
+  instance text default null, endpoint bigint default null, ids bigint[] default null
+, since timestamptz default null, until timestamptz default null, error_like text default null
+) returns bigint
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  moved bigint;
+begin
+  if ids is not null then
+    update postrider.webhook_queue q set status = 'pending', next_retry_at = now()
+    where q.id = any (ids) and q.status <> 'pending';
+  else
+    update postrider.webhook_queue q set status = 'pending', next_retry_at = now()
+    where q.status = 'failed'
+      and (requeue.instance is null or q.instance_name = requeue.instance)
+      and (requeue.endpoint is null or q.endpoint_id = requeue.endpoint)
+      and (requeue.since is null or q.updated_at >= requeue.since)
+      and (requeue.until is null or q.updated_at < requeue.until)
+      and (requeue.error_like is null or q.last_error like requeue.error_like);
+  end if;
+  get diagnostics moved = row_count;
+  return moved;
+end $$;
+comment on function postrider.requeue(text, bigint, bigint[], timestamptz, timestamptz, text) is
+  'Gives dead letters a full new cycle of attempts, by filter or by id; by id also delivered ones are sent again. Returns how many.';
+
+create function postrider.replay(endpoint bigint, since timestamptz, until timestamptz default null) returns bigint
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  queued bigint;
+begin
+  if not exists (select from postrider.endpoints e where e.id = endpoint) then
+    raise exception using errcode = 'no_data_found', message = format('postrider: there is no endpoint %s', endpoint),
+      hint = 'select id, instance, label from postrider.endpoint_list';
+  end if;
+  if since is null then
+    raise exception using errcode = 'null_value_not_allowed', message = 'postrider.replay: since is null', hint = 'Say from when, for example now() - interval ''1 hour''.';
+  end if;
+  insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id, event_id, event_nonce, event_at)
+  select i.name, postrider.endpoint_url(e.url, e.by_events, v.type)
+       , convert_to(case when e.media_base64 then v.data else postrider.without_media_base64(v.data) end::text, 'UTF8')
+       , v.type, coalesce(e.max_attempts, s.max_attempts), e.channel, e.id, v.id, v.nonce, v.created_at
+  from postrider.endpoints e
+  join postrider.instances i on i.id = e.instance_id
+  join postrider.schedules s on s.name = e.schedule
+  join postrider.events v on v.instance_id = e.instance_id
+  where e.id = endpoint and v.created_at >= since and (replay.until is null or v.created_at < replay.until)
+    and (e.events = '{}' or v.type = any (e.events))
+  order by v.id;
+  get diagnostics queued = row_count;
+  return queued;
+end $$;
+comment on function postrider.replay(bigint, timestamptz, timestamptz) is
+  'Queues again every event since a time that the endpoint wants, whether it had it or not; returns how many. As far back as retention keeps events, without a limit.';
+
+-- The one statement that brings queue_depth up to date: what became visible since the last snapshot, once each.
+create function postrider.add_up_queue_depth() returns void
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  before pg_snapshot;
+  present pg_snapshot;
+begin
+  select s.snap into before from postrider.queue_depth_snapshot s for update;
+  present := pg_current_snapshot(); -- after the lock: never older than what the one before us stored
+  with fresh as (
+    select c.channel, c.status, c.change from postrider.queue_changes c
+    where c.xid >= pg_snapshot_xmax(before) and pg_visible_in_snapshot(c.xid, present)
+    union all
+    select c.channel, c.status, c.change from postrider.queue_changes c
+    where c.xid = any (array(select pg_snapshot_xip(before))) and pg_visible_in_snapshot(c.xid, present)
+  )
+  insert into postrider.queue_depth as d (channel, status, rows)
+  select f.channel, f.status, sum(f.change) from fresh f group by f.channel, f.status
+  on conflict (channel, status) do update set rows = d.rows + excluded.rows;
+  update postrider.queue_depth_snapshot set snap = present, at = now(), oldest_due_at = (
+    select min(head.next_retry_at) from generate_series(0, 63) as l(lane) cross join lateral (
+      select q.next_retry_at from postrider.webhook_queue q
+      where q.status = 'pending' and q.lane = l.lane::smallint and q.next_retry_at <= now() and (q.lease_until is null or q.lease_until < now())
+      order by q.next_retry_at, q.id limit 1) head);
+end $$;
+comment on function postrider.add_up_queue_depth() is 'Brings queue_depth up to date. Called by maintenance every few seconds.';
+
+create function postrider.recount_queue() returns void
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  -- One statement sees one snapshot: the count and the snapshot it stands for belong together.
+  perform from postrider.queue_depth_snapshot for update;
+  with counted as materialized (
+    select q.channel, q.status, count(*) as rows from postrider.webhook_queue q group by q.channel, q.status
+  ), zeroed as (
+    update postrider.queue_depth d set rows = coalesce((select c.rows from counted c where (c.channel, c.status) = (d.channel, d.status)), 0)
+  ), added as (
+    insert into postrider.queue_depth (channel, status, rows)
+    select c.channel, c.status, c.rows from counted c
+    where not exists (select from postrider.queue_depth d where (d.channel, d.status) = (c.channel, c.status))
+  )
+  update postrider.queue_depth_snapshot set snap = pg_current_snapshot(), at = now();
+end $$;
+comment on function postrider.recount_queue() is 'Counts the queue anew, row by row: only after something went round its triggers.';
+
+create table postrider.duties (
+  name text primary key
+, holder text not null
+, until timestamptz not null
+) with (fillfactor = 50);
+comment on table postrider.duties is 'Work that one process does at a time, held by a lease: ingest, maintenance.';
+comment on column postrider.duties.name is 'Which duty.';
+comment on column postrider.duties.holder is 'Which process.';
+comment on column postrider.duties.until is 'Until when, unless renewed.';
+
+create table postrider.installation (
+  one boolean primary key default true check (one)
+, system_identifier text not null
+, database_oid oid not null
+, adopted_at timestamptz not null default now()
+);
+comment on table postrider.installation is 'One row: the cluster and database that deliver from here. A copy of it finds another''s name and does not deliver until adopted.';
+comment on column postrider.installation.one is 'Always true: there is one row.';
+comment on column postrider.installation.system_identifier is 'Of the cluster, from pg_control_system().';
+comment on column postrider.installation.database_oid is 'Of the database.';
+comment on column postrider.installation.adopted_at is 'When it became the one that delivers.';
+
+create table postrider.rejected_notifications (
+  id bigint generated always as identity primary key
+, received_at timestamptz not null default now()
+, payload text not null
+, error text not null
+);
+comment on table postrider.rejected_notifications is 'NOTIFY payloads that are not events, for operators to look at.';
+comment on column postrider.rejected_notifications.id is 'Private key.';
+comment on column postrider.rejected_notifications.received_at is 'When it arrived.';
+comment on column postrider.rejected_notifications.payload is 'As it arrived.';
+comment on column postrider.rejected_notifications.error is 'What is wrong with it.';
+
+-- The documented operator's line names webhook_queue without a schema. Never take a name that is in use.
+do $$
+begin
+  if to_regclass('public.webhook_queue') is null and to_regnamespace('public') is not null and has_schema_privilege('public', 'create') then
+    create view public.webhook_queue as select * from postrider.webhook_queue;
+    comment on view public.webhook_queue is 'postrider.webhook_queue under the name operators know.';
+  end if;
+end $$;
+
+create function postrider.allow(role name, ability text) returns void
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  queue text := case when exists (select from pg_depend d join pg_rewrite r on r.oid = d.objid
+                                  where r.ev_class = to_regclass('public.webhook_queue') and d.refobjid = 'postrider.webhook_queue'::regclass)
+                     then 'public.webhook_queue, postrider.webhook_queue' else 'postrider.webhook_queue' end;
+begin
+  if ability not in ('emit', 'capture', 'operate') then
+    raise exception using errcode = 'invalid_parameter_value', message = format('postrider.allow: there is no ability %L', ability),
+      hint = 'emit (emit and insert into the queue), capture (and attach tables of its own), operate (and endpoints, dead letters, re-queue).';
+  end if;
+  execute format('grant usage on schema postrider to %I', role);
+  execute format('grant execute on function postrider.emit(text, text, json, text), postrider.emit(text, text, text, text), postrider.emit(text, text, jsonb, text), postrider.emit_many(json), postrider.emit_rows(text[], text[], json[], text[]), postrider.event_id(bigint, integer) to %I', role);
+  execute format('grant insert on %s to %I', queue, role);
+  if ability = 'operate' then
+    execute format('grant select, update, delete on %s to %I', queue, role);
+    execute format('grant select on postrider.dead_letters, postrider.queue_stats, postrider.endpoint_list, postrider.instance_list, postrider.schedules, postrider.attempts, postrider.events, postrider.rejected_notifications to %I', role);
+    execute format('grant insert, update, delete on postrider.schedules to %I', role);
+    execute format('grant execute on all functions in schema postrider to %I', role);
+  end if;
+end $$;
+comment on function postrider.allow(name, text) is 'Grants a role what it needs: emit, capture or operate.';
+
+revoke execute on all functions in schema postrider from public;
