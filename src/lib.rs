@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod channels;
+pub mod config;
 pub mod crypto;
 pub mod db;
 pub mod dialect;

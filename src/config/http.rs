@@ -1,0 +1,28 @@
+//! `[http]`: the listener.
+
+use std::net::SocketAddr;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+
+use super::fields;
+
+/// The HTTP listener.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// Where it listens; port 0 takes any free one.
+    #[serde(deserialize_with = "address")]
+    pub listen: SocketAddr,
+    /// How clients reach it; none: as it listens.
+    #[serde(deserialize_with = "fields::text")]
+    pub public_url: Option<String>,
+}
+
+/// An address with a port.
+fn address<'de, D: Deserializer<'de>>(from: D) -> Result<SocketAddr, D::Error> {
+    let remedy = "expected an address and a port, such as 127.0.0.1:8080 or [::1]:8080";
+    String::deserialize(from)?
+        .parse()
+        .map_err(|_| D::Error::custom(remedy))
+}

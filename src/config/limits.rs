@@ -1,0 +1,25 @@
+//! `[limits]`: sizes.
+
+use serde::Deserialize;
+
+use super::check::Check;
+
+/// Sizes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// The largest event data.
+    pub payload_bytes_max: u64,
+}
+
+impl Limits {
+    /// Limits.
+    pub(super) fn check(&self, check: &mut Check<'_>) {
+        // A bytea holds 1 GiB, and a statement's text, which may carry it as hex, as much: a quarter leaves room.
+        check.range(
+            "limits.payload_bytes_max",
+            self.payload_bytes_max,
+            1..=256 * 1024 * 1024,
+        );
+    }
+}
