@@ -6,4 +6,7 @@ pub mod config;
 pub mod crypto;
 pub mod db;
 pub mod dialect;
+pub mod lifecycle;
+pub mod metrics;
 pub mod model;
+pub mod telemetry;
