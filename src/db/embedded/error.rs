@@ -1,7 +1,11 @@
 //! What can go wrong with the private Postgres; each message says what to do about it.
 
+use std::error::Error as _;
+use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
+
+use super::install::Way;
 
 /// Why there is no private Postgres.
 #[derive(Debug, thiserror::Error)]
@@ -151,10 +155,37 @@ pub enum Error {
         log: PathBuf,
     },
     /// No way to install was open.
-    #[error("PostgreSQL could not be installed:\n{attempts}\n{REMEDIES}")]
+    #[error(
+        "no PostgreSQL (14 to 18) was found on this machine, and none could be installed.\n{}\n{REMEDIES}",
+        listed(attempts)
+    )]
     NotInstalled {
-        /// What was tried, a line each.
-        attempts: String,
+        /// What was tried, and why it failed.
+        attempts: Vec<(Way, Error)>,
+    },
+    /// Installing for the whole system is for root.
+    #[error("only root may do that")]
+    NotRoot,
+    /// A tool is missing.
+    #[error("there is no `{tool}` on this machine")]
+    NoTool {
+        /// Its name.
+        tool: &'static str,
+    },
+    /// Nobody builds for this kind of machine.
+    #[error("there is no build for this system and processor")]
+    NoBuild,
+    /// The tool was content, but there is no file.
+    #[error("nothing was fetched into {directory:?}")]
+    NothingFetched {
+        /// Where it should be.
+        directory: PathBuf,
+    },
+    /// What was fetched is not what we know.
+    #[error("{file:?} is not the file we know: its checksum is another. It was not used")]
+    Altered {
+        /// Its name.
+        file: OsString,
     },
     /// The system refused something.
     #[error("cannot {doing} {path:?}")]
@@ -210,4 +241,24 @@ fn found_instead(found: &[u32]) -> String {
     }
     let found: Vec<String> = found.iter().map(u32::to_string).collect();
     format!("only {} is installed here", found.join(", "))
+}
+
+/// A line for each way that was tried.
+fn listed(attempts: &[(Way, Error)]) -> String {
+    let lines: Vec<String> = attempts
+        .iter()
+        .map(|(way, error)| format!("  with {way}: {}", with_causes(error)))
+        .collect();
+    lines.join("\n")
+}
+
+/// An error with its causes, in one line.
+pub(super) fn with_causes(error: &Error) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        line = format!("{line}: {cause}");
+        next = cause.source();
+    }
+    line
 }

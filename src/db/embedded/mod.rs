@@ -25,10 +25,12 @@ mod error;
 pub mod exec;
 mod find;
 mod initdb;
+pub mod install;
 mod launcher;
 mod locks;
 mod options;
 mod server;
+mod start;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
