@@ -1,3 +1,4 @@
 //! What the tests are written with.
 
 pub(crate) mod postgres;
+pub(crate) mod skip;
