@@ -8,9 +8,14 @@
 //! - It opens connections only through the guarded client, and keeps no state about a delivery.
 //! - No secret appears in an outcome.
 
+mod clock;
+pub mod egress;
 mod outcome;
+mod webhook;
 
+pub use clock::WallClock;
 pub use outcome::{Class, Failure, Outcome, Receipt, Retry, Verdict};
+pub use webhook::{Webhook, is_reserved, url_of};
 
 use crate::model::Parcel;
 

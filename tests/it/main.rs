@@ -4,5 +4,6 @@
     reason = "a test that cannot go on is a test that fails"
 )]
 
+mod channels;
 mod embedded;
 mod support;

@@ -1,0 +1,64 @@
+//! Which headers an attempt carries.
+
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE, USER_AGENT,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::model::{Destination, Header, Parcel};
+
+pub(super) const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+pub(super) const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+pub(super) const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+const ATTEMPT: HeaderName = HeaderName::from_static("x-postrider-attempt");
+
+const AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("Postrider/", env!("CARGO_PKG_VERSION")));
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Room for ours and a few of the endpoint's, so that the map is allocated once.
+const USUAL_COUNT: usize = 14;
+
+/// Whether a custom header of this name would break the request or pass for something we say: such a one is refused.
+pub fn is_reserved(name: &HeaderName) -> bool {
+    [
+        CONNECTION,
+        CONTENT_LENGTH,
+        HOST,
+        TE,
+        TRAILER,
+        TRANSFER_ENCODING,
+        UPGRADE,
+        WEBHOOK_ID,
+        WEBHOOK_TIMESTAMP,
+        WEBHOOK_SIGNATURE,
+        ATTEMPT,
+    ]
+    .contains(name)
+        || matches!(name.as_str(), "keep-alive" | "proxy-connection")
+}
+
+/// All but id, timestamp and signature: the endpoint's own verbatim, ours where it has none of that name.
+///
+/// Fails with the name of a reserved header.
+pub(super) fn of(parcel: &Parcel) -> Result<HeaderMap, HeaderName> {
+    let (custom, authorization): (&[Header], _) = match &parcel.to {
+        Destination::Endpoint(endpoint) => (&endpoint.headers, &endpoint.authorization),
+        Destination::Direct { authorization, .. } => (&[], authorization),
+    };
+    let mut headers = HeaderMap::with_capacity(USUAL_COUNT + custom.len());
+    for Header { name, value } in custom {
+        if is_reserved(name) {
+            return Err(name.clone());
+        }
+        headers.append(name, value.clone());
+    }
+    headers.entry(USER_AGENT).or_insert(AGENT);
+    headers.entry(CONTENT_TYPE).or_insert(JSON);
+    headers.insert(ATTEMPT, parcel.attempt.into());
+    if let Some(authorization) = authorization {
+        headers.insert(AUTHORIZATION, authorization.clone());
+    }
+    Ok(headers)
+}

@@ -1,0 +1,70 @@
+//! The webhook channel: one parcel, one POST.
+
+mod headers;
+mod problem;
+mod request;
+mod response;
+mod retry_after;
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::clock::WallClock;
+use super::egress::GuardedClient;
+use super::{Channel, Outcome};
+use crate::model::Parcel;
+
+pub use headers::is_reserved;
+pub use request::url_of;
+
+/// Delivers over HTTP.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    client: GuardedClient,
+    clock: Arc<WallClock>,
+    /// `http.public_url`, for envelopes that name it.
+    public_url: String,
+}
+
+impl Webhook {
+    /// A channel that goes out by `client`.
+    pub fn new(
+        client: GuardedClient,
+        clock: Arc<WallClock>,
+        public_url: impl Into<String>,
+    ) -> Self {
+        Self {
+            client,
+            clock,
+            public_url: public_url.into(),
+        }
+    }
+
+    /// The attempt itself, without the deadline.
+    async fn attempt(&self, parcel: &Parcel) -> Outcome {
+        let now = self.clock.now();
+        let request = match request::build(parcel, &self.public_url, now) {
+            Ok(request) => request,
+            Err(unfit) => return Outcome::Failed(unfit.into()),
+        };
+        let mut response = match self.client.execute(request).await {
+            Ok(response) => response,
+            Err(problem) => return Outcome::Failed(problem::failure(&problem)),
+        };
+        match response::read(&mut response).await {
+            Ok(kept) => response::judge(parcel, &response, kept, now),
+            Err(error) => Outcome::Failed(problem::cut_off(response.status(), &error)),
+        }
+    }
+}
+
+impl Channel for Webhook {
+    async fn deliver(&self, parcel: &Parcel) -> Outcome {
+        let started = Instant::now();
+        match timeout_at(parcel.deadline, self.attempt(parcel)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Outcome::Failed(problem::deadline(started.elapsed())),
+        }
+    }
+}

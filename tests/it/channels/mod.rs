@@ -1,0 +1,3 @@
+//! The ways out, against real receivers.
+
+mod webhook;
