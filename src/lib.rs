@@ -1,12 +1,16 @@
 //! Postrider: from a commit in Postgres to a delivered webhook, with nothing lost.
 
+pub mod app;
 pub mod backoff;
 pub mod channels;
+pub mod cli;
 pub mod config;
 pub mod crypto;
 pub mod db;
 pub mod dialect;
+pub mod http;
 pub mod lifecycle;
 pub mod metrics;
 pub mod model;
+pub mod readiness;
 pub mod telemetry;

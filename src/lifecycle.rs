@@ -292,6 +292,7 @@ mod tests {
 
     /// Panics.
     async fn broken() {
+        tokio::task::yield_now().await;
         panic!("on purpose")
     }
 

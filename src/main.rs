@@ -1,5 +1,28 @@
-//! The `postrider` program.
+//! The `postrider` program: parse, run, exit status.
 
-fn main() {
-    postrider::db::embedded::exec::handle();
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use mimalloc::MiMalloc;
+use postrider::cli::{self, Cli};
+
+/// Deliveries are many small allocations on many threads.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    match runtime.context("starting the runtime") {
+        Ok(runtime) => {
+            let status = runtime.block_on(cli::run(cli));
+            // What a forced end left behind must not hold the process.
+            runtime.shutdown_background();
+            status
+        }
+        Err(error) => cli::report(&error),
+    }
 }

@@ -5,5 +5,7 @@
 )]
 
 mod channels;
+mod cli;
 mod embedded;
+mod process;
 mod support;

@@ -1,0 +1,87 @@
+//! The command line: one file a command.
+//!
+//! A new command: a file with its arguments (`clap::Args`) and `run`, a variant of [`Command`], an arm of `execute`.
+//! What a command prints for its user goes to standard output by `writeln!` and `?`, never by `println!`, which panics
+//! when the reader has gone; logs and errors go to standard error.
+
+mod config;
+mod exit;
+mod settings;
+
+pub use exit::report;
+pub use settings::Globals;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Event delivery for teams that already run Postgres.
+#[derive(Debug, Parser)]
+#[command(name = "postrider", version, max_term_width = 100)]
+pub struct Cli {
+    /// What applies to all commands.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print the configuration in force, secrets masked
+    Config(config::Arguments),
+}
+
+/// Runs a command to its end.
+pub async fn run(cli: Cli) -> ExitCode {
+    execute(cli).await.unwrap_or_else(|error| report(&error))
+}
+
+/// Hands over to the command.
+#[expect(
+    clippy::unused_async,
+    reason = "all commands but the first one wait for something"
+)]
+async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Config(arguments) => config::run(&cli.globals, &arguments),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_is_as_documented() {
+        insta::assert_snapshot!(Cli::command().term_width(100).render_help(), @"
+        Event delivery for teams that already run Postgres
+
+        Usage: postrider [OPTIONS] <COMMAND>
+
+        Commands:
+          config  Print the configuration in force, secrets masked
+          help    Print this message or the help of the given subcommand(s)
+
+        Options:
+          -h, --help     Print help
+          -V, --version  Print version
+
+        Settings:
+              --config <FILE>        Configuration file [default: POSTRIDER_CONFIG, else postrider.toml if
+                                     it exists]
+              --database-url <URL>   Postgres to use; better DATABASE_URL, as others see a command line
+              --log-level <LEVEL>    What to log: error, warn, info, debug, trace, or by module
+              --log-format <FORMAT>  How to log: text, json
+        ");
+    }
+}

@@ -1,0 +1,17 @@
+//! The program as its user meets it.
+
+mod config;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// The program in a directory of its own, with an empty environment.
+fn postrider(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postrider"));
+    command
+        .args(arguments)
+        .current_dir(directory)
+        .env_clear()
+        .stdin(Stdio::null());
+    command
+}

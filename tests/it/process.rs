@@ -1,0 +1,176 @@
+//! A real process: its listener, real signals, its exit status.
+//!
+//! The process is this test binary once more, told to run only [`child`], which starts an `App` with one piece of work.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use postrider::app::App;
+use postrider::config::{self, Config, Sources};
+use postrider::lifecycle::Ending;
+
+/// What the child's work does at a signal; also the variable that makes the child one.
+const ROLE: &str = "IT_PROCESS_ROLE";
+
+/// Starts the app, says where it listens, runs to the end.
+#[test]
+#[ignore = "not a test: the process that the tests below start"]
+fn child() {
+    let Ok(role) = std::env::var(ROLE) else {
+        return;
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let ending = runtime.block_on(async {
+        let mut sources = Sources::default();
+        sources.flag("--listen", "http.listen", "127.0.0.1:0");
+        let config: Config = config::load(sources).unwrap().config;
+        let app = App::start(config).await.unwrap();
+        let work = app.readiness.condition("work", "starting");
+        let tasks = app.tasks().clone();
+        let stubborn = role == "stubborn";
+        app.tasks().spawn("work", async move {
+            let until = if stubborn { tasks.hard() } else { tasks.soft() };
+            until.cancelled().await;
+        });
+        println!("\nlistening {}", app.http_address);
+        if role != "unready" {
+            work.met();
+        }
+        app.run().await
+    });
+    runtime.shutdown_background();
+    std::process::exit((ending != Ending::Clean).into());
+}
+
+/// A running child; killed when the test ends.
+struct Process {
+    /// The child.
+    child: Child,
+    /// Where it listens.
+    address: SocketAddr,
+}
+
+impl Process {
+    /// Starts one and waits until it listens.
+    fn start(role: &str) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "process::child", "--ignored", "--nocapture"])
+            .env(ROLE, role)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let address = lines
+            .map(Result::unwrap)
+            .find_map(|line| line.strip_prefix("listening ")?.parse().ok());
+        Self {
+            child,
+            address: address.unwrap(),
+        }
+    }
+
+    /// Asks for a path; the whole answer.
+    fn get(&self, path: &str) -> String {
+        let mut connection = TcpStream::connect(self.address).unwrap();
+        connection
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        write!(
+            connection,
+            "GET {path} HTTP/1.1\r\nHost: it\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// Sends a signal.
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Waits for its end.
+    fn wait(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn metrics_and_health_are_served() {
+    let process = Process::start("obedient");
+    assert!(process.get("/healthz").starts_with("HTTP/1.1 200 OK\r\n"));
+    let ready = process.get("/readyz");
+    assert!(
+        ready.starts_with("HTTP/1.1 200 OK\r\n") && ready.ends_with("\r\nready\n"),
+        "{ready}"
+    );
+    let metrics = process.get("/metrics");
+    assert!(
+        metrics.contains("\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8\r\n"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("# TYPE postrider_attempts_total counter\n"),
+        "{metrics}"
+    );
+    assert!(
+        process
+            .get("/else")
+            .starts_with("HTTP/1.1 404 Not Found\r\n")
+    );
+}
+
+#[test]
+fn what_is_not_ready_is_named() {
+    let process = Process::start("unready");
+    let ready = process.get("/readyz");
+    assert!(
+        ready.starts_with("HTTP/1.1 503 ") && ready.ends_with("\r\nwork: starting\n"),
+        "{ready}"
+    );
+    assert!(process.get("/healthz").starts_with("HTTP/1.1 200 OK\r\n"));
+}
+
+#[test]
+fn a_signal_ends_it_cleanly_though_a_client_never_finishes_its_request() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let process = Process::start("obedient");
+        let mut idler = TcpStream::connect(process.address).unwrap();
+        idler.write_all(b"GET /metrics HTTP/1.1\r\nHost:").unwrap();
+        process.get("/healthz");
+        process.signal(signal);
+        assert_eq!(process.wait().code(), Some(0), "{signal}");
+    }
+}
+
+#[test]
+fn it_answers_while_it_drains_and_a_second_signal_ends_the_drain() {
+    let process = Process::start("stubborn");
+    process.signal(Signal::SIGTERM);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    // The signal takes a moment; from then on the process is alive but not ready.
+    while !process
+        .get("/readyz")
+        .ends_with("\r\nprocess: shutting down\n")
+    {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "never noticed the signal"
+        );
+    }
+    assert!(process.get("/healthz").starts_with("HTTP/1.1 200 OK\r\n"));
+    process.signal(Signal::SIGTERM);
+    assert_eq!(process.wait().code(), Some(0));
+}
