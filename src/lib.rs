@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod backoff;
+pub mod causes;
 pub mod channels;
 pub mod cli;
 pub mod config;

@@ -32,6 +32,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::causes::Causes;
+
 /// From the hard stage to the end of the process.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -123,8 +125,7 @@ impl Tasks {
         {
             Ok(None) => {}
             Ok(Some(failure)) => {
-                let error: &(dyn Error + 'static) = &*failure;
-                tracing::error!(task.name = name, error, "a task failed, shutting down");
+                tracing::error!(task.name = name, error = %Causes(&*failure), "a task failed, shutting down");
                 self.fail();
             }
             Err(_) => {

@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 use postrider::app::App;
 use postrider::config::{self, Config, Sources};
 use postrider::lifecycle::Ending;
+use postrider::telemetry;
 
 /// What the child's work does at a signal; also the variable that makes the child one.
 const ROLE: &str = "IT_PROCESS_ROLE";
@@ -27,19 +28,26 @@ fn child() {
     let ending = runtime.block_on(async {
         let mut sources = Sources::default();
         sources.flag("--listen", "http.listen", "127.0.0.1:0");
+        sources.flag("--log-format", "log.format", "json");
         let config: Config = config::load(sources).unwrap().config;
+        telemetry::init(&config.log).unwrap();
         let app = App::start(config).await.unwrap();
         let work = app.readiness.condition("work", "starting");
         let tasks = app.tasks().clone();
-        let stubborn = role == "stubborn";
+        let does = role.clone();
         app.tasks().spawn("work", async move {
-            let until = if stubborn { tasks.hard() } else { tasks.soft() };
-            until.cancelled().await;
+            match does.as_str() {
+                "stubborn" => tasks.hard().cancelled().await,
+                "failing" => return Err(anyhow::anyhow!("no such host").context("connecting")),
+                "panicking" => panic!("on purpose"),
+                _ => tasks.soft().cancelled().await,
+            }
+            Ok(())
         });
-        println!("\nlistening {}", app.http_address);
         if role != "unready" {
             work.met();
         }
+        println!("\nlistening {}", app.http_address);
         app.run().await
     });
     runtime.shutdown_background();
@@ -61,6 +69,7 @@ impl Process {
             .args(["--exact", "process::child", "--ignored", "--nocapture"])
             .env(ROLE, role)
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -95,8 +104,17 @@ impl Process {
     }
 
     /// Waits for its end.
-    fn wait(mut self) -> ExitStatus {
-        self.child.wait().unwrap()
+    fn wait(self) -> ExitStatus {
+        self.wait_and_read().0
+    }
+
+    /// Waits for its end and reads what it logged, which must be JSON, line by line.
+    fn wait_and_read(mut self) -> (ExitStatus, Vec<serde_json::Value>) {
+        let lines = BufReader::new(self.child.stderr.take().unwrap()).lines();
+        let logged = lines
+            .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+            .collect();
+        (self.child.wait().unwrap(), logged)
     }
 }
 
@@ -173,4 +191,36 @@ fn it_answers_while_it_drains_and_a_second_signal_ends_the_drain() {
     assert!(process.get("/healthz").starts_with("HTTP/1.1 200 OK\r\n"));
     process.signal(Signal::SIGTERM);
     assert_eq!(process.wait().code(), Some(0));
+}
+
+#[test]
+fn a_task_that_fails_ends_the_process_and_is_logged_with_its_causes() {
+    let (status, logged) = Process::start("failing").wait_and_read();
+    assert_eq!(status.code(), Some(1));
+    let line = logged.iter().find(|line| line["level"] == "ERROR").unwrap();
+    assert_eq!(line["task.name"], "work");
+    assert_eq!(line["message"], "a task failed, shutting down");
+    assert_eq!(line["error"], "connecting: no such host");
+}
+
+#[test]
+fn a_panic_is_logged_like_everything_else_and_ends_the_process() {
+    let (status, logged) = Process::start("panicking").wait_and_read();
+    assert_eq!(status.code(), Some(1));
+    let line = logged
+        .iter()
+        .find(|line| line["panic.message"] == "on purpose")
+        .unwrap();
+    assert!(
+        line["panic.location"]
+            .as_str()
+            .unwrap()
+            .contains("process.rs:"),
+        "{line}"
+    );
+    assert!(
+        logged
+            .iter()
+            .any(|line| line["message"] == "a task panicked, shutting down")
+    );
 }
