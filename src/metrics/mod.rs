@@ -2,8 +2,8 @@
 //!
 //! Names are `postrider_<noun>_<unit>`, with `_total` where they only rise. Labels are enums (see `labels`), so that
 //! cardinality is bounded by construction: never a URL, an id or a message. Handles are made once, at start; using one
-//! costs no look-up (measured: 9 ns a counter or gauge, 61 ns a histogram, two threads at once). Everything exists from the start, at zero, so that a dashboard or an alert
-//! never meets an absent series.
+//! costs no look-up (measured with two threads at once: 9 ns a counter or gauge, 61 ns a histogram). Everything exists
+//! from the start, at zero, so that a dashboard or an alert never meets an absent series.
 //!
 //! There is no global recorder: whoever counts is given the [`Metrics`], and tests each have their own.
 
