@@ -68,6 +68,25 @@ async fn root_runs_the_server_as_the_owner_of_the_data() {
 }
 
 #[test]
+fn the_server_keeps_none_of_the_groups_of_root() {
+    if !root_or_skipped() {
+        return;
+    }
+    let mut program = Program::start(
+        Some(&data_dir("groups")),
+        &["setpriv", "--groups=4,24"],
+        None,
+    );
+    let (server, _) = program.started();
+    let status = std::fs::read_to_string(format!("/proc/{server}/status")).unwrap();
+    assert!(
+        status.lines().any(|line| line.trim_end() == "Groups:"),
+        "{status}"
+    );
+    program.end();
+}
+
+#[test]
 fn a_user_without_a_name_is_told_what_to_do() {
     if !root_or_skipped() {
         return;

@@ -42,16 +42,18 @@ async fn a_start_right_after_a_kill_waits_for_the_old_server() {
 
 #[tokio::test]
 async fn lock_files_of_a_killed_server_do_not_keep_the_next_from_starting() {
-    let data_dir = data_dir("both-are-killed");
+    let (data_dir, same_number) = (data_dir("both-are-killed"), data_dir("same-number"));
     let mut program = Program::start(Some(&data_dir), &DIRECTLY, None);
     let (server, _) = program.started();
     kill(Pid::from_raw(server.cast_signed()), Signal::SIGKILL).unwrap();
     program.kill();
 
-    // In a container the same few numbers come round again: here the file names a process that lives, which is ours.
+    // In a container the same few numbers come round again. Here the file names a process of the same user that lives:
+    // another server, at which Postgres by itself would give up.
+    let other = Cluster::start(options_in(&same_number)).await.unwrap();
     let pid_file = data_dir.join("cluster/postmaster.pid");
     let left = std::fs::read_to_string(&pid_file).unwrap();
-    let renumbered = left.replacen(&server.to_string(), &std::process::id().to_string(), 1);
+    let renumbered = left.replacen(&server.to_string(), &other.process_id().to_string(), 1);
     assert_ne!(left, renumbered);
     std::fs::write(&pid_file, renumbered).unwrap();
     let socket_lock = data_dir.join("socket/.s.PGSQL.5432.lock");
@@ -72,7 +74,12 @@ async fn a_server_that_outlived_us_is_stopped_by_the_next_start() {
     program.kill();
     let wake = async {
         let lock = std::fs::File::open(data_dir.join("postrider.lock")).unwrap();
+        let deadline = tokio::time::Instant::now() + super::PATIENCE;
         while !is_held(&lock) {
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "the next start does not begin"
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         kill(server, Signal::SIGCONT).unwrap();
