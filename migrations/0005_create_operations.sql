@@ -321,9 +321,10 @@ begin
   execute format('grant usage on schema postrider to %I', role);
   execute format('grant execute on function postrider.emit(text, text, json, text), postrider.emit(text, text, text, text), postrider.emit(text, text, jsonb, text), postrider.emit_many(json), postrider.emit_rows(text[], text[], json[], text[]), postrider.event_id(bigint, integer) to %I', role);
   execute format('grant insert on %s to %I', queue, role);
+  if ability = 'capture' then perform postrider.allow_capture(role); end if;
   if ability = 'operate' then
     execute format('grant select, update, delete on %s to %I', queue, role);
-    execute format('grant select on postrider.dead_letters, postrider.queue_stats, postrider.endpoint_list, postrider.instance_list, postrider.schedules, postrider.attempts, postrider.events, postrider.rejected_notifications to %I', role);
+    execute format('grant select on postrider.dead_letters, postrider.queue_stats, postrider.endpoint_list, postrider.instance_list, postrider.schedules, postrider.attempts, postrider.events, postrider.rejected_notifications, postrider.captures, postrider.capture_triggers, postrider.capture_failures, postrider.capture_failure_log to %I', role);
     execute format('grant insert, update, delete on postrider.schedules to %I', role);
     execute format('grant execute on all functions in schema postrider to %I', role);
   end if;
