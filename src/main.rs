@@ -6,12 +6,15 @@ use anyhow::Context;
 use clap::Parser;
 use mimalloc::MiMalloc;
 use postrider::cli::{self, Cli};
+use postrider::db::embedded;
 
 /// Deliveries are many small allocations on many threads.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
+    // Before anything else: in the hidden subcommand this process becomes the private Postgres.
+    embedded::exec::handle();
     let cli = Cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
