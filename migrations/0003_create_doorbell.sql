@@ -11,7 +11,10 @@
 --   * It is granted when every writer that holds K shared, and so did not notify, has finished. It polls once after
 --     that and sees them all. A writer it could not see had not tried K when it asked, so it notifies.
 --   * Only one listener is granted at a time. Others wait, which suffices for writers to notify, but nobody tells them
---     about those that finished before; so the one that is granted after a wait notifies once, and the others poll.
+--     about those that finished before; so the one that is granted after a wait tells the others to look (it notifies
+--     with the payload 'look'), and each polls once more when its own request stands in the queue.
+-- The listener's half, with the whole proof, is in src/db/doorbell/mod.rs.
+--
 -- A savepoint may undo a writer's lock or its NOTIFY; so ring() never remembers that it rang: the next statement
 -- tries again, and what the savepoint undid it undid together with the rows.
 
@@ -25,15 +28,17 @@ end $$;
 comment on function postrider.ring() is
   'Wakes sleeping listeners when the calling transaction commits; costs nothing while they are awake. "set postrider.wake = off" silences it, for PREPARE TRANSACTION and for roles with a very short lock_timeout; listeners then find the rows by their poll, within a second.';
 
--- Asked in slices: a waiting request holds a snapshot, and VACUUM and CREATE INDEX CONCURRENTLY wait for those.
-create function postrider.ask() returns boolean language plpgsql set lock_timeout = '900ms' set search_path = pg_catalog, pg_temp as $$
+-- Asked in slices: a waiting request holds a snapshot, and VACUUM and CREATE INDEX CONCURRENTLY wait for those. A slice
+-- is shorter than the usual deadlock_timeout of 1 s, after which log_lock_waits would write to the log.
+create function postrider.ask() returns text language plpgsql set lock_timeout = '900ms' set search_path = pg_catalog, pg_temp as $$
 begin
+  if pg_try_advisory_lock(1886351988, 'postrider'::regnamespace::oid::integer) then return 'at once'; end if;
   perform pg_advisory_lock(1886351988, 'postrider'::regnamespace::oid::integer);
-  return true;
+  return 'after a wait';
 exception when lock_not_available or query_canceled then
-  return false;
+  return null;
 end $$;
-comment on function postrider.ask() is 'For listeners: asks for the doorbell''s lock for up to 900 ms; true when granted.';
+comment on function postrider.ask() is 'For listeners: asks for the doorbell''s lock for up to 900 ms. ''at once'' or ''after a wait'' when granted, null when not (when cancelled, it may be held all the same).';
 
 create function postrider.queue_grew() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin

@@ -98,6 +98,8 @@ pub struct Doorbell {
     pub sleeps: Counter,
     /// How long it stayed awake; the sum is the time spent awake.
     pub awake_seconds: Histogram,
+    /// Polls made because nothing rang for long.
+    pub floor_polls: Counter,
 }
 
 /// Events on their way in.
@@ -233,6 +235,10 @@ impl Doorbell {
             awake_seconds: registry.one(
                 "postrider_doorbell_awake_seconds",
                 "How long it stayed awake once woken.",
+            ),
+            floor_polls: registry.one(
+                "postrider_doorbell_floor_polls_total",
+                "Polls made because nothing rang for long.",
             ),
         }
     }

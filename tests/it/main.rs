@@ -6,6 +6,7 @@
 
 mod channels;
 mod cli;
+mod doorbell;
 mod embedded;
 mod process;
 mod support;

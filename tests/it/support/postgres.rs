@@ -77,8 +77,11 @@ pub(crate) async fn empty_database() -> TestDatabase {
 
 /// What is done once, to the database the others are copies of.
 async fn prepare_template(template: &PgConnectOptions) {
-    let connection = template.connect().await.unwrap();
-    // The migrations come here.
+    let mut connection = template.connect().await.unwrap();
+    sqlx::migrate!("./migrations")
+        .run(&mut connection)
+        .await
+        .unwrap();
     connection.close().await.unwrap();
 }
 
@@ -187,6 +190,7 @@ async fn throw_away(data_dir: PathBuf, settings: &[(&str, &str)]) -> Cluster {
         ("max_connections", "400"),
         ("shared_buffers", "128MB"),
         ("max_wal_size", "4GB"),
+        ("max_prepared_transactions", "10"),
     ];
     let settings = common
         .iter()
