@@ -28,8 +28,6 @@ pub(super) fn only_the_bell() -> DoorbellSettings {
 /// One process that listens: a bell and a subscriber.
 #[derive(Debug)]
 pub(super) struct Watcher {
-    /// Its bell.
-    pub(super) bell: Doorbell,
     /// When which event was seen first.
     seen: Arc<Mutex<HashMap<i64, Instant>>>,
     /// What the bell counted.
@@ -56,14 +54,9 @@ impl Watcher {
                 let (bell, stop) = (bell.clone(), stop.clone());
                 async move { bell.run(stop).await }
             }),
-            tokio::spawn(watch(
-                bell.clone(),
-                database.connection().await,
-                Arc::clone(&seen),
-            )),
+            tokio::spawn(watch(bell, database.connection().await, Arc::clone(&seen))),
         ];
         Watcher {
-            bell,
             seen,
             exporter,
             stop,
@@ -76,14 +69,15 @@ impl Watcher {
         self.seen.lock().unwrap().get(&event).copied()
     }
 
-    /// Waits until it has seen an event; how long that took.
+    /// Waits until it has seen an event; how long that took from now on.
     pub(super) async fn sees(&self, event: i64, within: Duration) -> Duration {
         let asked_at = Instant::now();
         until("the event is seen", within, async || {
             self.seen_at(event).is_some()
         })
         .await;
-        asked_at.elapsed()
+        let seen_at = self.seen_at(event).unwrap_or(asked_at);
+        seen_at.saturating_duration_since(asked_at)
     }
 
     /// Waits until its bell has gone to sleep, more often than `times`.
