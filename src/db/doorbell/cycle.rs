@@ -156,7 +156,7 @@ impl Cycle<'_> {
                 () = sleep_until(next_poll) => {
                     shared.everybody_polls();
                     next_poll = Instant::now() + *wait;
-                    *wait = wait.saturating_mul(2).min(Duration::from_secs(3600));
+                    *wait = wait.saturating_mul(2).min(Duration::from_hours(1));
                 }
             }
         }

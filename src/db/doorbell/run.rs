@@ -21,7 +21,7 @@ const RECONNECT_FIRST: Duration = Duration::from_millis(100);
 /// The longest.
 const RECONNECT_MAX: Duration = Duration::from_secs(10);
 /// How long to go on polling before looking whether the pooler is still there.
-const PROBE_AGAIN: Duration = Duration::from_secs(60);
+const PROBE_AGAIN: Duration = Duration::from_mins(1);
 
 /// Why the bell is not turning.
 #[derive(Debug)]
@@ -50,7 +50,8 @@ struct Health {
 impl Doorbell {
     /// Runs the bell until it is told to stop. Nothing that happens to the database ends it.
     pub async fn run(&self, stop: CancellationToken) {
-        stop.run_until_cancelled(self.run_for_ever()).await;
+        stop.run_until_cancelled(Box::pin(self.run_for_ever()))
+            .await;
         // Whoever still polls does so by the floor.
         self.shared.doze();
     }
