@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use postrider::db::doorbell::DoorbellSettings;
-use rand::RngExt;
 use sqlx::PgConnection;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -101,9 +100,9 @@ async fn write(mut connection: PgConnection, end: Instant) -> Vec<(i64, Instant)
             "begin"
         };
         run(&mut connection, begin).await;
-        for _ in 0..rand::rng().random_range(1..=3) {
+        for _ in 0..rand::random_range(1..=3) {
             pause(30).await;
-            match rand::rng().random_range(0..4) {
+            match rand::random_range(0..4) {
                 0 => events.push(emit(&mut connection).await),
                 1 => {
                     run(&mut connection, "savepoint s").await;
@@ -148,10 +147,7 @@ async fn run(connection: &mut PgConnection, statement: &'static str) {
 /// A random time up to so many milliseconds; often none.
 async fn pause(most_ms: u64) {
     if rand::random_bool(0.7) {
-        sleep(Duration::from_micros(
-            rand::rng().random_range(0..most_ms * 1000),
-        ))
-        .await;
+        sleep(Duration::from_micros(rand::random_range(0..most_ms * 1000))).await;
     }
 }
 
