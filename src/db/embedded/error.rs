@@ -61,7 +61,7 @@ pub enum Error {
     },
     /// The data directory is somebody else's.
     #[error(
-        "{path:?} belongs to user id {owner}; the private Postgres has to run as its owner, which {account} cannot be. Give it to the right user (`chown -R`), or choose another data directory"
+        "{path:?} belongs to user id {owner}; the private Postgres has to run as its owner, which {account} cannot be. Give it to the right user (`chown -R`), or choose another data directory ({DATA_DIR})"
     )]
     NotOwner {
         /// The directory.
@@ -73,7 +73,7 @@ pub enum Error {
     },
     /// Something else is already in the directory that was chosen.
     #[error(
-        "{path:?} is not empty and was not made by Postrider; choose an empty or a new data directory"
+        "{path:?} is not empty and was not made by Postrider; choose an empty or a new data directory ({DATA_DIR})"
     )]
     Foreign {
         /// The directory.
@@ -81,7 +81,7 @@ pub enum Error {
     },
     /// The account cannot walk down to the data.
     #[error(
-        "the private Postgres runs as `{account}`, which may not enter {blocked_by:?}, and so cannot reach {path:?}. Choose a data directory that it can reach (such as /var/lib/postrider/db), or open the way with `chmod o+x`"
+        "the private Postgres runs as `{account}`, which may not enter {blocked_by:?}, and so cannot reach {path:?}. Choose a data directory that it can reach ({DATA_DIR}, such as /var/lib/postrider/db), or open the way with `chmod o+x`"
     )]
     Unreachable {
         /// Where the data is to be.
@@ -105,7 +105,7 @@ pub enum Error {
     },
     /// The kernel's limit on the name of a Unix socket.
     #[error(
-        "the socket {path:?} would have a name of {length} bytes, and the system allows 107: choose a data directory with a shorter path"
+        "the socket {path:?} would have a name of {length} bytes, and the system allows 107: choose a data directory with a shorter path ({DATA_DIR})"
     )]
     SocketTooLong {
         /// The socket.
@@ -115,7 +115,7 @@ pub enum Error {
     },
     /// One of us is already there.
     #[error(
-        "another Postrider is using the data directory {data_dir:?}. Stop that one first, choose another data directory, or let both use one database: {DATABASE_URL}"
+        "another Postrider is using the data directory {data_dir:?}. Stop that one first, choose another data directory ({DATA_DIR}), or let both use one database: {DATABASE_URL}"
     )]
     InUse {
         /// The directory.
@@ -133,7 +133,7 @@ pub enum Error {
     },
     /// The directory for our data is unknown.
     #[error(
-        "where to keep the private Postgres is unknown: neither XDG_DATA_HOME nor HOME is set. Set one, choose a data directory, or name a database: {DATABASE_URL}"
+        "where to keep the private Postgres is unknown: neither XDG_DATA_HOME nor HOME is set. Set one, choose a data directory ({DATA_DIR}), or name a database: {DATABASE_URL}"
     )]
     NoHome,
     /// One of the programs failed.
@@ -222,6 +222,9 @@ impl Error {
         }
     }
 }
+
+/// The setting that chooses the data directory.
+const DATA_DIR: &str = "database.embedded.data_dir";
 
 /// The way out that always works.
 const DATABASE_URL: &str = "DATABASE_URL=postgres://user:password@host:5432/database";

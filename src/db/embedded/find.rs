@@ -10,8 +10,6 @@ use super::directory::state_dir;
 
 /// The major versions we know to work.
 pub(super) const MAJORS: std::ops::RangeInclusive<u32> = 14..=18;
-/// Names the directory of the programs, before any search.
-const VARIABLE: &str = "POSTRIDER_PG_BIN";
 
 /// The programs of one PostgreSQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,8 +64,7 @@ pub(super) enum Search {
 
 /// Looks at the one directory that was named, or through all the usual ones.
 pub(super) fn find(named: Option<&Path>, wanted: Option<u32>) -> Result<Search, Error> {
-    let variable = std::env::var_os(VARIABLE).map(PathBuf::from);
-    let Some(directory) = named.or(variable.as_deref()) else {
+    let Some(directory) = named else {
         return Ok(search(&usual_directories(), wanted));
     };
     let directory = std::path::absolute(directory).map_err(Error::system("resolve", directory))?;

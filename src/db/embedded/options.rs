@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::config::Embedded;
+
 /// What may be chosen. The default is what `postrider serve` uses.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -17,6 +19,17 @@ pub struct Options {
     pub settings: Vec<(String, String)>,
     /// Whether a commit is flushed to disk. Without it data survives a kill of the server, but not of the machine.
     pub durable: bool,
+}
+
+impl Options {
+    /// What the configuration says; the rest as usual.
+    pub fn configured(embedded: &Embedded) -> Options {
+        Options {
+            data_dir: embedded.data_dir.clone(),
+            binaries: embedded.bin_dir.clone(),
+            ..Options::default()
+        }
+    }
 }
 
 impl Default for Options {

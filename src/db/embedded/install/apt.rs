@@ -23,11 +23,27 @@ pub(super) fn install(report: &mut dyn FnMut(&str)) -> Result<Binaries, Error> {
         return Err(Error::NotRoot);
     }
     Tool::new("apt-get", &["--version"]).run()?;
-    if keep_from_making_a_cluster(Path::new(CREATE_CLUSTER))? {
+    let file = Path::new(CREATE_CLUSTER);
+    let wrote = keep_from_making_a_cluster(file)?;
+    if wrote {
         report(&format!(
             "wrote {CREATE_CLUSTER}, so that the package starts no server of its own"
         ));
+    } else {
+        report(&format!(
+            "left {CREATE_CLUSTER} as it is: it decides whether the package starts a server of its own"
+        ));
     }
+    let installed = install_and_find(report);
+    if installed.is_err() && wrote {
+        fs::remove_file(file).map_err(Error::system("remove", file))?;
+        report(&format!("removed {CREATE_CLUSTER} again"));
+    }
+    installed
+}
+
+/// Installs the package; where that fails, once more with a fresh list of packages.
+fn install_and_find(report: &mut dyn FnMut(&str)) -> Result<Binaries, Error> {
     report("running: apt-get install -y --no-install-recommends postgresql");
     if install_package().is_err() {
         report("running: apt-get update, then the same again");

