@@ -6,6 +6,7 @@
 
 mod config;
 mod exit;
+mod serve;
 mod settings;
 
 pub use exit::report;
@@ -30,6 +31,8 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Deliver until told to stop; with no database configured, over a private Postgres
+    Serve(serve::Arguments),
     /// Print the configuration in force, secrets masked
     Config(config::Arguments),
 }
@@ -40,12 +43,9 @@ pub async fn run(cli: Cli) -> ExitCode {
 }
 
 /// Hands over to the command.
-#[expect(
-    clippy::unused_async,
-    reason = "all commands but the first one wait for something"
-)]
 async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
+        Command::Serve(arguments) => serve::run(&cli.globals, &arguments).await,
         Command::Config(arguments) => config::run(&cli.globals, &arguments),
     }
 }
@@ -69,6 +69,7 @@ mod tests {
         Usage: postrider [OPTIONS] <COMMAND>
 
         Commands:
+          serve   Deliver until told to stop; with no database configured, over a private Postgres
           config  Print the configuration in force, secrets masked
           help    Print this message or the help of the given subcommand(s)
 

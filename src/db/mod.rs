@@ -1,4 +1,18 @@
 //! The database: the only place that names sqlx or holds SQL.
 
 pub mod doorbell;
+pub mod duties;
 pub mod embedded;
+pub mod endpoints;
+mod error;
+mod health;
+pub mod installation;
+mod maintenance;
+pub mod migrate;
+mod pool;
+pub mod queue;
+
+pub use error::Error;
+pub use maintenance::{Depth, TableHealth};
+pub use pool::{Database, Purpose};
+pub use sqlx::postgres::PgConnectOptions as ConnectOptions;

@@ -33,6 +33,8 @@ pub struct Lease {
 pub struct Delivery {
     /// The row and the right to finish it.
     pub lease: Lease,
+    /// What fairness and the breaker go by: the endpoint, or a negative hash of instance and URL.
+    pub target: i64,
     /// Its hash lane, 0 to 63.
     pub lane: i16,
     /// The event, as receivers see it: `evt_…`, or `row-<id>` for a row without one.
@@ -57,6 +59,8 @@ pub struct Delivery {
     pub occurred_at: OffsetDateTime,
     /// From the row's creation to this claim, by the database's clock.
     pub age: Duration,
+    /// Leases that expired over it since its last completed attempt.
+    pub crashes: u32,
     /// Attempts completed in this cycle.
     pub attempts: u32,
     /// The row's limit.
@@ -101,7 +105,7 @@ pub enum Destination {
 }
 
 /// What becomes of a delivery after an attempt.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolution {
     /// Done.
     Delivered,
@@ -121,8 +125,8 @@ pub enum Resolution {
 pub struct Attempt {
     /// The row and the right to finish it.
     pub lease: Lease,
-    /// The URL used, so that the row shows where it went.
-    pub url: Option<String>,
+    /// Whether the row shows a URL its endpoint no longer has.
+    pub url_is_stale: bool,
     /// From the start of the request to the end of the response.
     pub duration: Duration,
     /// What came of it.

@@ -76,6 +76,8 @@ pub struct Endpoint {
     pub dialect: Dialect,
     /// Where they go, without an event suffix.
     pub url: Url,
+    /// The same as its owner wrote it, which is how rows carry it.
+    pub url_text: String,
     /// Whether the dialect's event suffix is appended to `url`.
     pub by_events: bool,
     /// The full value of the `Authorization` header.

@@ -78,13 +78,12 @@ impl Cluster {
 
     /// How to connect to our database.
     pub fn connect_options(&self) -> PgConnectOptions {
-        // sqlx reads PGUSER and its like from the environment first: everything that matters is said here.
-        PgConnectOptions::new_without_pgpass()
-            .socket(self.directory.socket())
-            .port(PORT)
-            .username(USER)
-            .database(DATABASE)
-            .ssl_mode(PgSslMode::Disable)
+        connect_options(&self.directory)
+    }
+
+    /// How to connect to a cluster that another process of ours is running there.
+    pub fn options_of_running(data_dir: Option<&Path>) -> Result<PgConnectOptions, Error> {
+        Ok(connect_options(&Directory::choose(data_dir)?))
     }
 
     /// The same as an URL, for another process of ours or for a tool.
@@ -187,4 +186,15 @@ fn quoted(path: &Path) -> String {
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
     }
+}
+
+/// How to connect to the cluster in a directory.
+fn connect_options(directory: &Directory) -> PgConnectOptions {
+    // sqlx reads PGUSER and its like from the environment first: everything that matters is said here.
+    PgConnectOptions::new_without_pgpass()
+        .socket(directory.socket())
+        .port(PORT)
+        .username(USER)
+        .database(DATABASE)
+        .ssl_mode(PgSslMode::Disable)
 }

@@ -77,12 +77,7 @@ pub(crate) async fn empty_database() -> TestDatabase {
 
 /// What is done once, to the database the others are copies of.
 async fn prepare_template(template: &PgConnectOptions) {
-    let mut connection = template.connect().await.unwrap();
-    sqlx::migrate!("./migrations")
-        .run(&mut connection)
-        .await
-        .unwrap();
-    connection.close().await.unwrap();
+    postrider::db::migrate::run(template).await.unwrap();
 }
 
 /// The server of the whole process.

@@ -60,6 +60,7 @@ fn endpoint(url: &str) -> Endpoint {
         state: EndpointState::Enabled,
         instance_token: Some("t0k".into()),
         sealed_shut: None,
+        url_text: String::new(),
     }
 }
 

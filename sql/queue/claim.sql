@@ -1,0 +1,61 @@
+-- queue.claim: lease due deliveries, lane by lane
+--
+-- $1 lanes, $2 and $3 where to read on from in each (next_retry_at, id), $4 how many rows to look at in each,
+-- $5 whether the lane is read from its fresh end, where the last moments are always read again because ids and
+-- timestamps are handed out before commit, $6 how long such a moment is (s), $7 targets to pass over,
+-- $8 the lease (s), $9 its token.
+--
+-- A window bounds what is looked at, not what is found: a target that is passed over costs reading, never a scan of
+-- its whole backlog. The answer has one row for each claimed delivery and one (delivery null) for each lane that had
+-- something, which says how far it was read.
+with lanes as materialized (
+  select given.entry, given.lane, given.looked_at
+    , case when given.fresh then least(given.after_at, now() - make_interval(secs => $6)) else given.after_at end as after_at
+    , case when given.fresh and given.after_at > now() - make_interval(secs => $6) then 0 else given.after_id end as after_id
+  from unnest($1::smallint[], $2::timestamptz[], $3::bigint[], $4::integer[], $5::boolean[]) with ordinality
+    as given(lane, after_at, after_id, looked_at, fresh, entry)
+  where set_config('synchronous_commit', 'off', true) is not null
+), seen as materialized (
+  select lanes.entry, due.id, due.next_retry_at, due.target
+  from lanes cross join lateral (
+    select queue.id, queue.next_retry_at, queue.target
+    from postrider.webhook_queue queue
+    where queue.status = 'pending'
+      and queue.lane = lanes.lane
+      and (queue.next_retry_at, queue.id) > (lanes.after_at, lanes.after_id)
+      and queue.next_retry_at <= now()
+      and (queue.lease_until is null or queue.lease_until < now())
+    order by queue.next_retry_at, queue.id
+    limit lanes.looked_at
+  ) due
+), taken as materialized (
+  select queue.id
+  from postrider.webhook_queue queue
+  where queue.id = any (array(select seen.id from seen where seen.target <> all ($7::bigint[])))
+    and queue.status = 'pending'
+    and (queue.lease_until is null or queue.lease_until < now())
+  for no key update skip locked
+), claimed as (
+  update postrider.webhook_queue queue
+  set lease_until = now() + make_interval(secs => $8)
+    , lease_token = $9
+    , crashes = queue.crashes + (queue.lease_token is not null)::integer
+  where queue.id = any (array(select taken.id from taken))
+  returning queue.id, queue.target, queue.instance_name, queue.url, queue.payload, queue.auth_header, queue.event_type
+    , queue.attempts, queue.max_attempts, queue.channel, queue.endpoint_id, queue.event_id, queue.event_nonce
+    , coalesce(queue.event_at, queue.created_at) as event_at, queue.crashes
+    , extract(epoch from clock_timestamp() - queue.created_at)::double precision as age_s
+    , extract(epoch from clock_timestamp() - queue.first_attempt_at)::double precision as since_first_attempt_s
+    , (select endpoint.version from postrider.endpoints endpoint where endpoint.id = queue.endpoint_id) as endpoint_version
+    , queue.lane
+)
+select claimed.*, null::bigint as window_number, null::bigint as looked_at, null::timestamptz as end_at, null::bigint as end_id
+from claimed
+union all
+select null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null
+  , reached.entry, reached.looked_at, reached.end_at, reached.end_id
+from (
+  select seen.entry, count(*) as looked_at, max(seen.next_retry_at) as end_at
+    , (array_agg(seen.id order by seen.next_retry_at desc, seen.id desc))[1] as end_id
+  from seen group by seen.entry
+) reached

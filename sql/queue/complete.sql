@@ -1,0 +1,44 @@
+-- queue.complete: end the leases of finished attempts, whatever came of them, and write the attempt log
+--
+-- $1 deliveries, $2 their tokens, $3 status to go to, $4 the wait before the next attempt (s), $5 whether the attempt
+-- counts, $6 duration (ms), $7 class, $8 HTTP status, $9 detail, $10 first bytes of the response, $11 the worker.
+--
+-- A row whose token no longer matches was taken over or changed by an operator: nothing happens to it, and it is not
+-- in the answer. Rows are locked in id order and those locked by others are left for the next time, so that this
+-- cannot deadlock with an operator's bulk UPDATE.
+with held as materialized (
+  select queue.id, queue.channel, queue.attempts + 1 as attempt, queue.endpoint_id, result.status, result.wait_s, result.counts
+    , result.duration_ms, result.class, result.http_status, result.detail, result.response
+  from unnest($1::bigint[], $2::bigint[], $3::text[], $4::double precision[], $5::boolean[], $6::integer[], $7::text[]
+            , $8::integer[], $9::text[], $10::bytea[])
+    as result(delivery, token, status, wait_s, counts, duration_ms, class, http_status, detail, response)
+  join postrider.webhook_queue queue
+    on queue.id = result.delivery and queue.lease_token = result.token and queue.status = 'pending'
+  where set_config('synchronous_commit', 'off', true) is not null
+  order by queue.id
+  for no key update of queue skip locked
+), logged as (
+  insert into postrider.attempts (delivery_id, attempt, at, duration_ms, outcome, class, status, detail, response, endpoint_id, worker)
+  select held.id, held.attempt, now(), held.duration_ms
+    , case held.status when 'pending' then 'retry' else held.status end
+    , held.class, held.http_status, held.detail, held.response, held.endpoint_id, $11
+  from held
+), counted as (
+  insert into postrider.queue_changes (channel, status, change)
+  select ended.channel, change.status, change.sign * ended.rows
+  from (select held.channel, held.status, count(*) as rows from held where held.status <> 'pending' group by held.channel, held.status) ended
+  cross join lateral (values ('pending', -1), (ended.status, 1)) as change(status, sign)
+)
+update postrider.webhook_queue queue
+set status = held.status
+  , attempts = queue.attempts + held.counts::integer
+  , next_retry_at = case when held.status = 'pending' then now() + make_interval(secs => held.wait_s) else queue.next_retry_at end
+  , last_error = case when held.status = 'delivered' then queue.last_error else held.detail end
+  , first_attempt_at = coalesce(queue.first_attempt_at, now() - make_interval(secs => held.duration_ms / 1000.0))
+  , crashes = 0
+  , lease_until = null
+  , lease_token = null
+  , updated_at = now()
+from held
+where queue.id = held.id
+returning queue.id

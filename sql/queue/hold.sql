@@ -1,0 +1,19 @@
+-- queue.hold: set aside what is due for a target that is not to be sent to now
+--
+-- $1 its lane, $2 the target, $3 for how long (s), $4 at most how many. Rows that somebody works on are left alone.
+with due as materialized (
+  select queue.id
+  from postrider.webhook_queue queue
+  where queue.status = 'pending'
+    and queue.lane = $1
+    and queue.target = $2
+    and queue.next_retry_at <= now()
+    and (queue.lease_until is null or queue.lease_until < now())
+  order by queue.next_retry_at, queue.id
+  limit $4
+  for no key update skip locked
+)
+update postrider.webhook_queue queue
+set next_retry_at = now() + make_interval(secs => $3)
+where queue.id = any (array(select due.id from due))
+  and set_config('synchronous_commit', 'off', true) is not null

@@ -1,0 +1,18 @@
+-- queue.release: make due what was set aside for a target that may be sent to again
+--
+-- $1 its lane, $2 the target, $3 at most how many.
+with waiting as materialized (
+  select queue.id
+  from postrider.webhook_queue queue
+  where queue.status = 'pending'
+    and queue.lane = $1
+    and queue.target = $2
+    and queue.next_retry_at > now()
+  order by queue.next_retry_at, queue.id
+  limit $3
+  for no key update skip locked
+)
+update postrider.webhook_queue queue
+set next_retry_at = now()
+where queue.id = any (array(select waiting.id from waiting))
+  and set_config('synchronous_commit', 'off', true) is not null

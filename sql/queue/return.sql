@@ -1,0 +1,19 @@
+-- queue.return: give back deliveries that were not started, in place or at a later time
+--
+-- $1 deliveries, $2 their tokens, $3 the wait (s), null for "as it was". No attempt is counted.
+with held as materialized (
+  select queue.id, result.wait_s
+  from unnest($1::bigint[], $2::bigint[], $3::double precision[]) as result(delivery, token, wait_s)
+  join postrider.webhook_queue queue
+    on queue.id = result.delivery and queue.lease_token = result.token and queue.status = 'pending'
+  where set_config('synchronous_commit', 'off', true) is not null
+  order by queue.id
+  for no key update of queue skip locked
+)
+update postrider.webhook_queue queue
+set lease_until = null
+  , lease_token = null
+  , next_retry_at = case when held.wait_s is null then queue.next_retry_at else now() + make_interval(secs => held.wait_s) end
+from held
+where queue.id = held.id
+returning queue.id

@@ -1,0 +1,36 @@
+//! `postrider serve`: runs until it is told to stop.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::Globals;
+use crate::app::App;
+use crate::roles::{Role, Roles};
+use crate::source::Source;
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Only these roles, separated by commas
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "ROLE")]
+    role: Vec<Role>,
+}
+
+/// Serves.
+pub(super) async fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let config = globals.start()?;
+    let app = App::start(config).await?;
+    let source = Source::open(&app.config).await?;
+    let roles = if arguments.role.is_empty() {
+        &Role::ALL[..]
+    } else {
+        &arguments.role
+    };
+    Roles::new(&app, source.options.clone(), source.direct.clone())
+        .start(roles)
+        .await?;
+    let ending = app.run().await;
+    source.close().await;
+    Ok(ending.into())
+}

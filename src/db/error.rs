@@ -1,0 +1,80 @@
+//! What can go wrong between us and the database.
+
+use crate::metrics::DatabaseFailure;
+
+/// An error of the database layer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The driver or the server said no.
+    #[error("{doing}")]
+    Driver {
+        /// What was being tried.
+        doing: &'static str,
+        /// What the driver said.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// A value in a table that our own code cannot have put there.
+    #[error("{table}.{column} of row {id} is not what it should be: {problem}")]
+    Inconsistent {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+        /// The row.
+        id: i64,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The migrations could not be applied.
+    #[error("the schema could not be brought up to date")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+}
+
+impl Error {
+    /// For `map_err`: the driver's error with what was being tried.
+    pub(crate) fn doing(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
+        move |source| Self::Driver { doing, source }
+    }
+
+    /// Whether waiting and trying again may help: the connection, not the statement, is at fault.
+    pub fn is_transient(&self) -> bool {
+        let Self::Driver { source, .. } = self else {
+            return false;
+        };
+        match source {
+            sqlx::Error::Io(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::Protocol(_) => true,
+            sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+                // Connection, resources, operator intervention (shutdown, restart), serialisation, deadlock, read-only.
+                ["08", "53", "57", "40", "25", "55"]
+                    .iter()
+                    .any(|class| code.starts_with(class))
+            }),
+            _ => false,
+        }
+    }
+}
+
+impl From<&Error> for DatabaseFailure {
+    fn from(error: &Error) -> Self {
+        let Error::Driver { source, .. } = error else {
+            return Self::Other;
+        };
+        match source {
+            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
+                Self::Connection
+            }
+            sqlx::Error::PoolTimedOut => Self::Timeout,
+            sqlx::Error::Database(error) => match error.code().as_deref() {
+                Some("57014" | "55P03") => Self::Timeout,
+                Some(code) if code.starts_with("40") => Self::Conflict,
+                Some(code) if code.starts_with("08") || code.starts_with("57P") => Self::Connection,
+                _ => Self::Other,
+            },
+            _ => Self::Other,
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Retention, sealing, depth, release: the statements of maintenance. Each does a bounded piece and says whether there is more,
+//! and each is safe when two processes do it at once.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::{Database, Error};
+use crate::crypto::Keyring;
+
+/// Rows looked at or removed by one statement.
+const BATCH: i64 = 5000;
+
+/// How the queue's table and the cluster are, for metrics and `doctor`.
+#[derive(Debug, Clone, Default, PartialEq, sqlx::FromRow)]
+pub struct TableHealth {
+    /// Updates of the queue that were HOT, as a share, since statistics began.
+    pub hot_update_ratio: Option<f64>,
+    /// Dead tuples in the queue's table.
+    pub dead_tuples: i64,
+    /// Age of the oldest transaction that holds a snapshot (s).
+    pub oldest_transaction_s: Option<f64>,
+    /// Age of the oldest due delivery that nobody holds (s); none when there is none.
+    pub oldest_due_s: Option<f64>,
+}
+
+/// One line of the queue's depth.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Depth {
+    /// Which channel.
+    pub channel: String,
+    /// Which status.
+    pub status: String,
+    /// How many rows.
+    pub rows: i64,
+}
+
+impl Database {
+    /// Brings the queue's depth up to date and drops what has been added up.
+    pub async fn add_up_depth(&self) -> Result<(), Error> {
+        sqlx::query("select postrider.add_up_queue_depth()")
+            .execute(self.pool())
+            .await
+            .map_err(Error::doing("add up the queue's depth"))?;
+        sqlx::query(
+            "-- depth.forget: deltas that every later snapshot has behind it
+            delete from postrider.queue_changes change
+            where change.xid = any (array(
+              select old.xid from postrider.queue_changes old, postrider.queue_depth_snapshot taken
+              where old.xid < pg_snapshot_xmin(taken.snap) order by old.xid limit 20000))",
+        )
+        .execute(self.pool())
+        .await
+        .map_err(Error::doing("forget what was added up"))?;
+        Ok(())
+    }
+
+    /// The queue's depth as last added up.
+    pub async fn depth(&self) -> Result<Vec<Depth>, Error> {
+        sqlx::query_as(
+            "select channel, status, greatest(rows, 0) as rows from postrider.queue_depth",
+        )
+        .fetch_all(self.pool())
+        .await
+        .map_err(Error::doing("read the queue's depth"))
+    }
+
+    /// How the queue's table and the cluster are.
+    pub async fn table_health(&self) -> Result<TableHealth, Error> {
+        sqlx::query_as(
+            "-- health.table: from the statistics views alone
+            select (stats.n_tup_hot_upd::double precision / nullif(stats.n_tup_upd, 0)) as hot_update_ratio
+              , coalesce(stats.n_dead_tup, 0) as dead_tuples
+              , (select extract(epoch from now() - min(activity.xact_start))::double precision from pg_stat_activity activity
+                 where activity.backend_xmin is not null or activity.backend_xid is not null) as oldest_transaction_s
+              , (select extract(epoch from now() - taken.oldest_due_at)::double precision from postrider.queue_depth_snapshot taken) as oldest_due_s
+            from pg_stat_user_tables stats
+            where stats.relid = 'postrider.webhook_queue'::regclass",
+        )
+        .fetch_one(self.pool())
+        .await
+        .map_err(Error::doing("read the statistics of the queue"))
+    }
+
+    /// Removes delivered rows (and failed ones, where that is wanted) past their retention, from `after` on. Answers with where to
+    /// go on; none at the end.
+    pub async fn expire_deliveries(
+        &self,
+        after: i64,
+        delivered: Option<Duration>,
+        failed: Option<Duration>,
+    ) -> Result<Option<i64>, Error> {
+        sqlx::query_scalar(
+            "-- retention.deliveries: walk the queue by id, once a round, and remove what is old
+            with looked_at as materialized (
+              select queue.id, queue.status, queue.updated_at from postrider.webhook_queue queue where queue.id > $1 order by queue.id limit $4
+            ), removed as (
+              delete from postrider.webhook_queue queue
+              where queue.id = any (array(
+                select looked_at.id from looked_at
+                where (looked_at.status = 'delivered' and looked_at.updated_at < now() - make_interval(secs => $2))
+                   or (looked_at.status = 'failed' and looked_at.updated_at < now() - make_interval(secs => $3))))
+            )
+            select case when count(*) = $4 then max(looked_at.id) end from looked_at",
+        )
+        .bind(after)
+        .bind(delivered.map(|delivered| delivered.as_secs_f64()))
+        .bind(failed.map(|failed| failed.as_secs_f64()))
+        .bind(BATCH)
+        .fetch_one(self.pool())
+        .await
+        .map_err(Error::doing("remove old deliveries"))
+    }
+
+    /// Removes events, attempts and idempotency keys past their retention, a batch of each; none is for ever. Answers whether there may be more.
+    pub async fn expire_logs(
+        &self,
+        events: Option<Duration>,
+        attempts: Option<Duration>,
+        keys: Option<Duration>,
+    ) -> Result<bool, Error> {
+        let mut more = false;
+        for (statement, age) in [
+            (
+                "-- retention.events: the oldest are the lowest ids
+                delete from postrider.events event where event.id = any (array(
+                  select old.id from (select early.id, early.created_at from postrider.events early order by early.id limit $2) old
+                  where old.created_at < now() - make_interval(secs => $1)))",
+                events,
+            ),
+            (
+                "-- retention.attempts: by the time index
+                delete from postrider.attempts attempt where attempt.ctid = any (array(
+                  select old.ctid from postrider.attempts old where old.at < now() - make_interval(secs => $1) limit $2))",
+                attempts,
+            ),
+            (
+                "-- retention.idempotency_keys: by the time index
+                delete from postrider.idempotency_keys known where known.ctid = any (array(
+                  select old.ctid from postrider.idempotency_keys old where old.created_at < now() - make_interval(secs => $1) limit $2))",
+                keys,
+            ),
+        ] {
+            let removed = sqlx::query(statement)
+                .bind(age.map(|age| age.as_secs_f64()))
+                .bind(BATCH)
+                .execute(self.pool())
+                .await
+                .map_err(Error::doing("remove what is past its retention"))?
+                .rows_affected();
+            more |= removed >= BATCH.unsigned_abs();
+        }
+        Ok(more)
+    }
+
+    /// Releases what was set aside for endpoints that are enabled again, a batch each. Answers whether there may be more.
+    pub async fn release_held(&self) -> Result<bool, Error> {
+        let enabled: Vec<i64> = sqlx::query_scalar(
+            "-- health.releasable: enabled endpoints with rows set aside
+            select health.endpoint_id from postrider.endpoint_health health
+            join postrider.endpoints endpoint on endpoint.id = health.endpoint_id
+            where health.held_since is not null and endpoint.state = 'enabled'",
+        )
+        .fetch_all(self.pool())
+        .await
+        .map_err(Error::doing("look for endpoints to release"))?;
+        let mut more = false;
+        for endpoint in enabled {
+            let released = self.release(endpoint, BATCH).await?;
+            if released > 0 {
+                sqlx::query("select postrider.ring()")
+                    .execute(self.pool())
+                    .await
+                    .map_err(Error::doing("ring"))?;
+            }
+            if released >= BATCH.unsigned_abs() {
+                more = true;
+                continue;
+            }
+            sqlx::query("update postrider.endpoint_health set held_since = null where endpoint_id = $1 and held_since < now() - interval '10 seconds'")
+                .bind(endpoint)
+                .execute(self.pool())
+                .await
+                .map_err(Error::doing("note a released endpoint"))?;
+        }
+        Ok(more)
+    }
+
+    /// Removes signing secrets whose rotation is over.
+    pub async fn expire_signing_secrets(&self) -> Result<(), Error> {
+        sqlx::query("delete from postrider.signing_secrets where expires_at < now()")
+            .execute(self.pool())
+            .await
+            .map_err(Error::doing("remove expired signing secrets"))?;
+        Ok(())
+    }
+
+    /// Seals secrets that rest in plain, a batch of each kind. Answers with how many.
+    pub async fn seal_secrets(&self, keyring: &Keyring) -> Result<u64, Error> {
+        let mut sealed = 0;
+        for place in SECRETS {
+            let plain: Vec<(i64, String)> = sqlx::query_as(place.find)
+                .bind(BATCH)
+                .fetch_all(self.pool())
+                .await
+                .map_err(Error::doing("look for secrets in plain"))?;
+            if plain.is_empty() {
+                continue;
+            }
+            let ids: Vec<i64> = plain.iter().map(|(id, _)| *id).collect();
+            let closed: Vec<String> = plain
+                .iter()
+                .map(|(_, text)| keyring.seal(&SecretString::from(text.as_str()), &mut rand::rng()))
+                .collect();
+            let open: Vec<String> = plain.into_iter().map(|(_, text)| text).collect();
+            let done = sqlx::query(place.replace)
+                .bind(ids)
+                .bind(open)
+                .bind(closed)
+                .execute(self.pool())
+                .await
+                .map_err(Error::doing("seal secrets"))?;
+            sealed += done.rows_affected();
+        }
+        Ok(sealed)
+    }
+}
+
+/// A column that holds secrets: how to find plain ones, and how to replace them where they have not changed meanwhile.
+struct Place {
+    find: &'static str,
+    replace: &'static str,
+}
+
+/// All of them.
+const SECRETS: [Place; 5] = [
+    Place {
+        find: "select id, token from postrider.instances where token is not null and token not like 'sealed:%' limit $1",
+        replace: "update postrider.instances held set token = given.closed from unnest($1::bigint[], $2::text[], $3::text[]) as given(id, open, closed)
+            where held.id = given.id and held.token = given.open",
+    },
+    Place {
+        find: "select id, authorization_header from postrider.endpoints where authorization_header is not null and authorization_header not like 'sealed:%' limit $1",
+        replace: "update postrider.endpoints held set authorization_header = given.closed from unnest($1::bigint[], $2::text[], $3::text[]) as given(id, open, closed)
+            where held.id = given.id and held.authorization_header = given.open",
+    },
+    Place {
+        find: "select id, headers from postrider.endpoints where headers is not null and headers not like 'sealed:%' limit $1",
+        replace: "update postrider.endpoints held set headers = given.closed from unnest($1::bigint[], $2::text[], $3::text[]) as given(id, open, closed)
+            where held.id = given.id and held.headers = given.open",
+    },
+    Place {
+        find: "select id, secret from postrider.signing_secrets where secret not like 'sealed:%' limit $1",
+        replace: "update postrider.signing_secrets held set secret = given.closed from unnest($1::bigint[], $2::text[], $3::text[]) as given(id, open, closed)
+            where held.id = given.id and held.secret = given.open",
+    },
+    Place {
+        find: "select id, auth_header from postrider.webhook_queue where auth_header is not null and auth_header not like 'sealed:%' limit $1",
+        replace: "update postrider.webhook_queue held set auth_header = given.closed from unnest($1::bigint[], $2::text[], $3::text[]) as given(id, open, closed)
+            where held.id = given.id and held.auth_header = given.open",
+    },
+];

@@ -1,0 +1,617 @@
+//! What this worker holds, and what of it may start. Decided before a delivery starts, under one short lock.
+//!
+//! - Each target (an endpoint, or the URL of rows without one) waits in a queue of its own; targets take turns.
+//! - A target may have so many attempts in flight; fewer after it asked to be slowed down; none while its breaker is open.
+//! - Nobody may take the last free slots: a target's share is bounded by what is free, so that a hundred targets that
+//!   accept and never answer still leave room for those that do.
+//! - What cannot start soon is not kept: it is given back, so that its lease does not keep others from it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::breaker::{Breaker, BreakerSettings, BreakerState, Transition};
+use crate::channels::{Class, Outcome, Verdict};
+use crate::model::{Attempt, Delivery, Destination, Lease, Schedule};
+
+/// A target may start while it has fewer in flight than this share of the free slots.
+const SHARE_OF_FREE: u32 = 32;
+/// For how long at most a target's waiting deliveries should last at its present pace.
+const WAITING_MAX: Duration = Duration::from_millis(250);
+/// Waiting deliveries a target may always have.
+const WAITING_MIN: u32 = 32;
+/// How long an unused target is remembered.
+const FORGET_AFTER: Duration = Duration::from_mins(10);
+
+/// A delivery ready to go.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The claimed row.
+    pub delivery: Delivery,
+    /// Where it goes.
+    pub to: Destination,
+    /// When to try again.
+    pub schedule: Arc<Schedule>,
+    /// The whole attempt.
+    pub timeout: Duration,
+    /// How many attempts this target may have in flight here.
+    pub in_flight_max: u32,
+    /// When the claim was sent: ages and leases are counted from here.
+    pub claimed_at: Instant,
+}
+
+/// Limits of one worker.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Attempts in flight.
+    pub in_flight_max: u32,
+    /// The breaker of each target.
+    pub breaker: BreakerSettings,
+}
+
+/// Something about a target that others should hear of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct News {
+    /// The endpoint.
+    pub endpoint: i64,
+    /// What happened.
+    pub what: Happening,
+}
+
+/// What happened to an endpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Happening {
+    /// Failures began, or go on; with what the last one said.
+    Failing(String),
+    /// It was delivered to after failures.
+    Recovered,
+    /// It asked not to be sent to any more.
+    AskedToPause(String),
+}
+
+/// How things stand, for metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Attempts in flight.
+    pub in_flight: u32,
+    /// Deliveries waiting here.
+    pub waiting: u32,
+    /// Targets by breaker: closed, open, probing.
+    pub breakers: [u32; 3],
+}
+
+/// All that this worker holds.
+#[derive(Debug)]
+pub struct Dispatch {
+    limits: Limits,
+    state: Mutex<State>,
+    /// Rings when there may be room for another claim.
+    room: Notify,
+    /// Rings when the last attempt in flight has ended.
+    idle: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    targets: HashMap<i64, Target>,
+    /// Targets with something to start, in turn.
+    ready: VecDeque<i64>,
+    /// Targets that wait for slots to be free.
+    crowded: VecDeque<i64>,
+    /// Every lease this worker answers for, until the database has its outcome.
+    held: HashMap<i64, Held>,
+    in_flight: u32,
+    waiting: u32,
+    wakers: Vec<Waker>,
+    closed: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    token: i64,
+    target: i64,
+    lease_ends: Instant,
+    since: Instant,
+    stage: Stage,
+}
+
+/// How far a held delivery is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Waiting,
+    InFlight,
+    Finished,
+}
+
+#[derive(Debug)]
+struct Target {
+    waiting: VecDeque<Job>,
+    in_flight: u32,
+    /// Its limit, and how much of it is allowed now.
+    most: u32,
+    allowed: u32,
+    in_ready: bool,
+    breaker: Breaker,
+    failing: bool,
+    pace: Pace,
+    used_at: Instant,
+}
+
+/// Attempts finished per second, roughly.
+#[derive(Debug)]
+struct Pace {
+    since: Instant,
+    count: u32,
+    per_second: f64,
+}
+
+impl Dispatch {
+    /// Holding nothing.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            state: Mutex::default(),
+            room: Notify::new(),
+            idle: Notify::new(),
+        }
+    }
+
+    /// Takes in claimed deliveries, leased until `lease_ends`.
+    pub fn push(&self, jobs: Vec<Job>, lease_ends: Instant) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        for job in jobs {
+            let target = job.delivery.target;
+            let lease = job.delivery.lease;
+            state.held.insert(
+                lease.delivery,
+                Held {
+                    token: lease.token,
+                    target,
+                    lease_ends,
+                    since: now,
+                    stage: Stage::Waiting,
+                },
+            );
+            let entry = state
+                .targets
+                .entry(target)
+                .or_insert_with(|| Target::new(&self.limits.breaker, job.in_flight_max, now));
+            if entry.most != job.in_flight_max {
+                entry.most = job.in_flight_max;
+                entry.allowed = entry.allowed.min(entry.most).max(1);
+            }
+            entry.used_at = now;
+            entry.waiting.push_back(job);
+            state.waiting += 1;
+            state.make_ready(target);
+        }
+        state.wake();
+    }
+
+    /// The next delivery to start; pending while there is none, `None` once closed and empty.
+    pub fn poll_next(&self, waker: &Waker) -> Poll<Option<Job>> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let free = self.limits.in_flight_max.saturating_sub(state.in_flight);
+        if free > 0
+            && let Some(job) = state.start_next(free, now)
+        {
+            if state.waiting < self.limits.in_flight_max {
+                self.room.notify_one();
+            }
+            return Poll::Ready(Some(job));
+        }
+        if state.closed && state.waiting == 0 {
+            return Poll::Ready(None);
+        }
+        if !state.wakers.iter().any(|known| known.will_wake(waker)) {
+            state.wakers.push(waker.clone());
+        }
+        Poll::Pending
+    }
+
+    /// An attempt ended. Its lease is still ours until [`Self::settled`].
+    pub fn finished(&self, attempt: &Attempt) -> Option<News> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let state = &mut *state;
+        let held = state.held.get_mut(&attempt.lease.delivery)?;
+        if held.token != attempt.lease.token || held.stage != Stage::InFlight {
+            return None;
+        }
+        held.stage = Stage::Finished;
+        let target = held.target;
+        state.in_flight -= 1;
+        if state.in_flight == 0 {
+            self.idle.notify_waiters();
+        }
+        let entry = state.targets.get_mut(&target)?;
+        entry.in_flight -= 1;
+        entry.used_at = now;
+        entry.pace.count(now);
+        let news = entry.judge(&attempt.outcome, now, &self.limits.breaker);
+        state.make_ready(target);
+        if let Some(next) = state.crowded.front().copied() {
+            state.make_ready(next);
+        }
+        state.wake();
+        (target > 0).then_some(news).flatten().map(|what| News {
+            endpoint: target,
+            what,
+        })
+    }
+
+    /// The database has these outcomes, or will not take them: nothing of them is held any more.
+    pub fn settled(&self, leases: impl IntoIterator<Item = Lease>) {
+        let mut state = self.lock();
+        for lease in leases {
+            if state
+                .held
+                .get(&lease.delivery)
+                .is_some_and(|held| held.token == lease.token)
+            {
+                state.held.remove(&lease.delivery);
+            }
+        }
+        self.room.notify_one();
+    }
+
+    /// The lease of a job that is in flight, by the delivery's id: for a handler that panicked.
+    pub fn lease_of(&self, delivery: i64) -> Option<Lease> {
+        self.lock().held.get(&delivery).map(|held| Lease {
+            delivery,
+            token: held.token,
+        })
+    }
+
+    /// Targets that have enough waiting here, or may not be sent to now.
+    pub fn busy(&self) -> Vec<i64> {
+        let now = Instant::now();
+        let state = self.lock();
+        let full = |target: &Target| {
+            let waiting = u32::try_from(target.waiting.len()).unwrap_or(u32::MAX);
+            target.breaker.allows(now, 1) == 0
+                || target.probe_is_taken()
+                || waiting >= target.waiting_most()
+        };
+        state
+            .targets
+            .iter()
+            .filter(|(_, target)| full(target))
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    /// For how many more deliveries there is room.
+    pub fn room(&self) -> usize {
+        let state = self.lock();
+        // Outcomes that the database has not taken yet hold room too: with the database away, nothing piles up.
+        let unsettled = u32::try_from(state.held.len()).unwrap_or(u32::MAX);
+        let most = self.limits.in_flight_max.saturating_mul(3);
+        let room = self
+            .limits
+            .in_flight_max
+            .saturating_sub(state.waiting)
+            .min(most.saturating_sub(unsettled));
+        usize::try_from(room).unwrap_or(0)
+    }
+
+    /// Resolves when there may be room again.
+    pub async fn wait_for_room(&self) {
+        self.room.notified().await;
+    }
+
+    /// Leases that end within `margin`, to be extended; those that have waited longer than `patience` are given up instead.
+    pub fn expiring(&self, margin: Duration, patience: Duration) -> (Vec<Lease>, Vec<Lease>) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let mut extend = Vec::new();
+        let mut give_up = Vec::new();
+        for (delivery, held) in &state.held {
+            let lease = Lease {
+                delivery: *delivery,
+                token: held.token,
+            };
+            if held.stage == Stage::Waiting && now.duration_since(held.since) >= patience {
+                give_up.push(lease);
+            } else if held.lease_ends <= now + margin {
+                extend.push(lease);
+            }
+        }
+        state.drop_waiting(&give_up);
+        (extend, give_up)
+    }
+
+    /// These leases now last until `lease_ends`; of all that were asked for, the others are lost.
+    pub fn extended(&self, asked: &[Lease], kept: &[i64], lease_ends: Instant) {
+        let mut state = self.lock();
+        let kept: std::collections::HashSet<i64> = kept.iter().copied().collect();
+        let mut lost = Vec::new();
+        for lease in asked {
+            if !kept.contains(&lease.delivery) {
+                lost.push(*lease);
+            } else if let Some(held) = state.held.get_mut(&lease.delivery) {
+                held.lease_ends = lease_ends;
+            }
+        }
+        state.drop_waiting(&lost);
+    }
+
+    /// Takes what waits for targets whose breaker is open, with how long it is to be left alone.
+    pub fn take_held_back(&self) -> Vec<(Lease, Option<Duration>)> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let mut back = Vec::new();
+        for target in state.targets.values() {
+            if let BreakerState::Open { until } = target.breaker.state()
+                && until > now
+            {
+                back.extend(
+                    target
+                        .waiting
+                        .iter()
+                        .map(|job| (job.delivery.lease, Some(until - now))),
+                );
+            }
+        }
+        let leases: Vec<Lease> = back.iter().map(|(lease, _)| *lease).collect();
+        state.drop_waiting(&leases);
+        back
+    }
+
+    /// Stops giving anything out; answers with what had not started.
+    pub fn close(&self) -> Vec<Lease> {
+        let mut state = self.lock();
+        state.closed = true;
+        let waiting: Vec<Lease> = state
+            .targets
+            .values()
+            .flat_map(|target| target.waiting.iter().map(|job| job.delivery.lease))
+            .collect();
+        state.drop_waiting(&waiting);
+        state.wake();
+        waiting
+    }
+
+    /// Resolves when nothing is in flight.
+    pub async fn wait_until_idle(&self) {
+        loop {
+            let idle = self.idle.notified();
+            if self.lock().in_flight == 0 {
+                return;
+            }
+            idle.await;
+        }
+    }
+
+    /// How things stand. Also forgets targets that were long unused.
+    pub fn standing(&self) -> Standing {
+        let now = Instant::now();
+        let mut state = self.lock();
+        state
+            .targets
+            .retain(|_, target| !target.is_forgettable(now));
+        let mut standing = Standing {
+            in_flight: state.in_flight,
+            waiting: state.waiting,
+            ..Standing::default()
+        };
+        for target in state.targets.values() {
+            let slot = match target.breaker.state() {
+                BreakerState::Closed => 0,
+                BreakerState::Open { .. } => 1,
+                BreakerState::Probing => 2,
+            };
+            standing.breakers[slot] += 1;
+        }
+        standing
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The lock is held for pure bookkeeping only; a panic inside it cannot leave it half done in a way that matters.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Starts the next delivery whose target may start one.
+    fn start_next(&mut self, free: u32, now: Instant) -> Option<Job> {
+        for _ in 0..self.ready.len() {
+            let id = self.ready.pop_front()?;
+            let Some(target) = self.targets.get_mut(&id) else {
+                continue;
+            };
+            target.in_ready = false;
+            if target.waiting.is_empty() {
+                continue;
+            }
+            if target.in_flight >= target.breaker.allows(now, target.allowed) {
+                continue; // its own next finish, or the next push, makes it ready again
+            }
+            if target.in_flight >= (free / SHARE_OF_FREE).max(1) {
+                target.in_ready = true;
+                self.crowded.push_back(id);
+                continue;
+            }
+            let job = target.waiting.pop_front()?;
+            self.waiting -= 1;
+            if !target.waiting.is_empty() {
+                target.in_ready = true;
+                self.ready.push_back(id);
+            }
+            let lease = job.delivery.lease;
+            // After a freeze or with the database long away: the lease is lost, or as good as. Somebody else has it.
+            if self
+                .held
+                .get(&lease.delivery)
+                .is_none_or(|held| held.token != lease.token || held.lease_ends < now + job.timeout)
+            {
+                if self
+                    .held
+                    .get(&lease.delivery)
+                    .is_some_and(|held| held.token == lease.token)
+                {
+                    self.held.remove(&lease.delivery);
+                }
+                continue;
+            }
+            target.breaker.started(now);
+            target.in_flight += 1;
+            target.used_at = now;
+            self.in_flight += 1;
+            if let Some(held) = self.held.get_mut(&job.delivery.lease.delivery) {
+                held.stage = Stage::InFlight;
+            }
+            return Some(job);
+        }
+        None
+    }
+
+    /// Puts a target with something waiting in the line, once.
+    fn make_ready(&mut self, id: i64) {
+        let Some(target) = self.targets.get_mut(&id) else {
+            return;
+        };
+        if let Some(place) = self.crowded.iter().position(|crowded| *crowded == id) {
+            self.crowded.remove(place);
+            target.in_ready = false;
+        }
+        if !target.in_ready && !target.waiting.is_empty() {
+            target.in_ready = true;
+            self.ready.push_back(id);
+        }
+    }
+
+    /// Forgets deliveries that have not started.
+    fn drop_waiting(&mut self, leases: &[Lease]) {
+        let gone: HashMap<i64, i64> = leases
+            .iter()
+            .map(|lease| (lease.delivery, lease.token))
+            .collect();
+        let is_gone = |lease: &Lease| gone.get(&lease.delivery) == Some(&lease.token);
+        let mut targets: Vec<i64> = Vec::new();
+        for lease in leases {
+            if let Some(held) = self.held.get(&lease.delivery)
+                && held.token == lease.token
+                && held.stage == Stage::Waiting
+            {
+                targets.push(held.target);
+                self.held.remove(&lease.delivery);
+            }
+        }
+        targets.sort_unstable();
+        targets.dedup();
+        for id in targets {
+            if let Some(target) = self.targets.get_mut(&id) {
+                let before = target.waiting.len();
+                target.waiting.retain(|job| !is_gone(&job.delivery.lease));
+                self.waiting -= u32::try_from(before - target.waiting.len()).unwrap_or(0);
+            }
+        }
+    }
+
+    fn wake(&mut self) {
+        for waker in self.wakers.drain(..) {
+            waker.wake();
+        }
+    }
+}
+
+impl Target {
+    fn new(breaker: &BreakerSettings, most: u32, now: Instant) -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            in_flight: 0,
+            most,
+            allowed: most,
+            in_ready: false,
+            breaker: Breaker::new(breaker),
+            failing: false,
+            pace: Pace {
+                since: now,
+                count: 0,
+                per_second: 0.0,
+            },
+            used_at: now,
+        }
+    }
+
+    /// Learns from an outcome: how many may be in flight, and whether any.
+    fn judge(
+        &mut self,
+        outcome: &Outcome,
+        now: Instant,
+        settings: &BreakerSettings,
+    ) -> Option<Happening> {
+        match outcome {
+            Outcome::Delivered(_) => {
+                self.allowed = (self.allowed + 1).min(self.most);
+                let closed = self.breaker.succeeded(settings) == Some(Transition::Closed);
+                let recovered = std::mem::take(&mut self.failing) || closed;
+                recovered.then_some(Happening::Recovered)
+            }
+            Outcome::Failed(failure) => {
+                if failure.verdict == Verdict::SlowDown {
+                    self.allowed = (self.allowed / 2).max(1);
+                }
+                if matches!(failure.class, Class::Configuration | Class::Crash) {
+                    self.breaker.probe_abandoned(now);
+                    return None;
+                }
+                let opened = self.breaker.failed(now, settings) == Some(Transition::Opened);
+                if failure.verdict == Verdict::Pause {
+                    return Some(Happening::AskedToPause(failure.detail.clone()));
+                }
+                let first = !std::mem::replace(&mut self.failing, true);
+                (first || opened || self.breaker.state() != BreakerState::Closed)
+                    .then(|| Happening::Failing(failure.detail.clone()))
+            }
+        }
+    }
+
+    /// How many may wait here: enough to keep the target busy until the next claims, no more.
+    fn waiting_most(&self) -> u32 {
+        let soon = self.pace.per_second * WAITING_MAX.as_secs_f64();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rate of deliveries, clamped"
+        )]
+        let soon = soon.clamp(0.0, 10_000.0) as u32;
+        soon.max(2 * self.allowed).max(WAITING_MIN)
+    }
+
+    /// A probe is out, or waits to go: no second one is needed.
+    fn probe_is_taken(&self) -> bool {
+        match self.breaker.state() {
+            BreakerState::Closed => false,
+            BreakerState::Open { .. } => !self.waiting.is_empty(),
+            BreakerState::Probing => true,
+        }
+    }
+
+    fn is_forgettable(&self, now: Instant) -> bool {
+        self.waiting.is_empty()
+            && self.in_flight == 0
+            && self.breaker.is_fresh()
+            && now.duration_since(self.used_at) >= FORGET_AFTER
+    }
+}
+
+impl Pace {
+    fn count(&mut self, now: Instant) {
+        self.count += 1;
+        let passed = now.duration_since(self.since);
+        if passed >= WAITING_MAX {
+            let measured = f64::from(self.count) / passed.as_secs_f64();
+            self.per_second = f64::midpoint(self.per_second, measured);
+            self.count = 0;
+            self.since = now;
+        }
+    }
+}

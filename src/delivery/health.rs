@@ -1,0 +1,77 @@
+//! Carries what attempts tell of endpoints into the database: failing, recovered, asked to be paused.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::dispatch::{Happening, News};
+use crate::causes::Causes;
+use crate::db::{Database, Error};
+use crate::metrics::Metrics;
+
+/// Writes the news, one by one: they are few.
+pub(super) struct Reporter {
+    pub(super) database: Database,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) auto_disable: Option<Duration>,
+}
+
+impl Reporter {
+    /// Runs until all senders are gone.
+    pub(super) async fn run(
+        self,
+        mut news: mpsc::UnboundedReceiver<News>,
+        hard: CancellationToken,
+    ) {
+        loop {
+            let item = tokio::select! {
+                item = news.recv() => item,
+                () = hard.cancelled() => return,
+            };
+            let Some(item) = item else { return };
+            if let Err(error) = self.report(&item).await {
+                tracing::warn!(
+                    endpoint.id = item.endpoint,
+                    error = %Causes(&error),
+                    "cannot note how an endpoint does; its next failure will be noted"
+                );
+                self.metrics
+                    .database
+                    .errors
+                    .of((&error).into())
+                    .increment(1);
+            }
+        }
+    }
+
+    async fn report(&self, item: &News) -> Result<(), Error> {
+        let endpoint = item.endpoint;
+        match &item.what {
+            Happening::Failing(why) => {
+                if self
+                    .database
+                    .endpoint_failed(endpoint, why, self.auto_disable)
+                    .await?
+                {
+                    tracing::warn!(
+                        endpoint.id = endpoint,
+                        "endpoint paused: it failed for days without a break; its deliveries are held"
+                    );
+                }
+            }
+            Happening::Recovered => self.database.endpoint_recovered(endpoint).await?,
+            Happening::AskedToPause(why) => {
+                if self.database.endpoint_asked_to_pause(endpoint, why).await? {
+                    tracing::warn!(
+                        endpoint.id = endpoint,
+                        why,
+                        "endpoint paused at its own request; its deliveries are held"
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,381 @@
+//! Where to look in the queue's 64 lanes. Pure: windows out, what was found in.
+//!
+//! Each lane has two cursors. The *fresh* one follows what is newly due, so that a delivery is found at once however long
+//! the backlog of its lane is; the last moments are always read again, because timestamps are handed out before commit.
+//! Where a lane's fresh end brings more than a window may hold, it leaps to the present and leaves the rest to the other.
+//! The *sweep* goes through everything that is due, from the oldest on, and starts again at the end: it drains a backlog, and
+//! finds what the fresh cursor passed, a late commit, an expired lease, a row given back in place.
+//!
+//! Nothing is read from the start over and over: with a transaction held open somewhere, that would mean wading through all
+//! that was delivered since (52,903 buffers a claim instead of 23).
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::db::queue::{LANES, Position, Reached, Window};
+
+/// The smallest window.
+const WINDOW_MIN: i32 = 8;
+/// The largest: about a millisecond of reading.
+const WINDOW_MAX: i32 = 512;
+/// Every lane is swept at least so often.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// Sweeping may take up to one part in so many of the time.
+const SWEEP_SHARE: u32 = 10;
+/// How long a lane rests whose sweep only met targets that are passed over, and how much further it looks then: a million rows
+/// of a dead endpoint are passed in half a minute, at 2 % of a core.
+const BARREN_REST: Duration = Duration::from_millis(50);
+const BARREN_WINDOW: i32 = 2048;
+
+/// One lane's cursors.
+#[derive(Debug, Clone, Copy)]
+struct Lane {
+    /// None stands for the present.
+    fresh: Option<Position>,
+    fresh_rows: i32,
+    sweep: Position,
+    /// Whether the sweep stopped for want of room, not of rows.
+    more: bool,
+    swept_at: Option<Instant>,
+    rests_until: Option<Instant>,
+}
+
+/// The cursors of all lanes.
+#[derive(Debug)]
+pub struct Lanes {
+    lanes: [Lane; LANES],
+    /// Where the next round begins, so that no lane is always first.
+    turn: usize,
+    sweep_every: Duration,
+}
+
+/// Windows for one claim, with the lanes they belong to.
+#[derive(Debug)]
+pub struct Plan {
+    /// To be claimed from.
+    pub windows: Vec<Window>,
+}
+
+impl Lanes {
+    /// At the start: the present for what is fresh, the oldest row for the sweep.
+    pub fn new() -> Self {
+        let lane = Lane {
+            fresh: None,
+            fresh_rows: WINDOW_MIN,
+            sweep: Position::start(),
+            more: true,
+            swept_at: None,
+            rests_until: None,
+        };
+        Self {
+            lanes: [lane; LANES],
+            turn: 0,
+            sweep_every: SWEEP_EVERY,
+        }
+    }
+
+    /// Whether a sweep is known to have more to bring now.
+    pub fn has_more(&self, now: Instant) -> bool {
+        self.lanes
+            .iter()
+            .any(|lane| lane.more && lane.rests_until.is_none_or(|until| now >= until))
+    }
+
+    /// When the next resting lane may be swept on; none where none rests.
+    pub fn rests_until(&self) -> Option<Instant> {
+        self.lanes
+            .iter()
+            .filter(|lane| lane.more)
+            .filter_map(|lane| lane.rests_until)
+            .min()
+    }
+
+    /// Where to look, given room for about `room` deliveries.
+    pub fn plan(&mut self, room: usize, now: Instant) -> Plan {
+        let room = i32::try_from(room).unwrap_or(i32::MAX);
+        self.turn = (self.turn + 1) % LANES;
+        let mut windows = Vec::with_capacity(2 * LANES);
+        let mut left = room;
+        for index in self.in_turn() {
+            let lane = &self.lanes[index];
+            let rows = lane.fresh_rows.min(left.max(1));
+            left -= rows;
+            windows.push(Window {
+                lane: lane_number(index),
+                after: lane.fresh.unwrap_or(Position::end()),
+                rows,
+                fresh: true,
+            });
+        }
+        let sweeping: Vec<usize> = self
+            .in_turn()
+            .filter(|index| self.sweep_is_due(*index, now))
+            .collect();
+        if let Ok(count @ 1..) = i32::try_from(sweeping.len()) {
+            let rows = (room / count).clamp(WINDOW_MIN, WINDOW_MAX);
+            let most = usize::try_from(room / rows).unwrap_or(0).max(1);
+            for index in sweeping.into_iter().take(most) {
+                let lane = &self.lanes[index];
+                let rows = if lane.rests_until.is_some() {
+                    rows.max(BARREN_WINDOW)
+                } else {
+                    rows
+                };
+                windows.push(Window {
+                    lane: lane_number(index),
+                    after: lane.sweep,
+                    rows,
+                    fresh: false,
+                });
+            }
+        }
+        Plan { windows }
+    }
+
+    /// What a claim of `plan` found; `taken` counts the deliveries claimed in each lane, `took` is how long it lasted.
+    pub fn found(
+        &mut self,
+        plan: &Plan,
+        reached: &[Reached],
+        taken: &[u32; LANES],
+        took: Duration,
+        now: Instant,
+    ) {
+        let mut ends = vec![None; plan.windows.len()];
+        for end in reached {
+            if let Some(slot) = ends.get_mut(end.window) {
+                *slot = Some(*end);
+            }
+        }
+        self.sweep_every = SWEEP_EVERY.max(took * SWEEP_SHARE);
+        // Sweeps first: a fresh end that leaps leaves work to the next sweep, whatever this one saw.
+        for fresh in [false, true] {
+            for (window, end) in plan
+                .windows
+                .iter()
+                .zip(&ends)
+                .filter(|(window, _)| window.fresh == fresh)
+            {
+                let index = usize::from(window.lane.unsigned_abs()) % LANES;
+                let lane = &mut self.lanes[index];
+                if fresh {
+                    lane.fresh_end(window, *end);
+                } else {
+                    lane.sweep_end(window, *end, taken[index] > 0, now);
+                }
+            }
+        }
+    }
+
+    /// Whether a lane is to be swept in this claim.
+    fn sweep_is_due(&self, index: usize, now: Instant) -> bool {
+        let lane = &self.lanes[index];
+        if lane.rests_until.is_some_and(|until| now < until) {
+            return false;
+        }
+        lane.more
+            || lane
+                .swept_at
+                .is_none_or(|at| now.duration_since(at) >= self.sweep_every)
+    }
+
+    /// All lanes, beginning with the one whose turn it is.
+    fn in_turn(&self) -> impl Iterator<Item = usize> + use<> {
+        let turn = self.turn;
+        (0..LANES).map(move |offset| (turn + offset) % LANES)
+    }
+}
+
+impl Default for Lanes {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Lane {
+    /// Moves the fresh cursor.
+    fn fresh_end(&mut self, window: &Window, end: Option<Reached>) {
+        let Some(end) = end else {
+            self.fresh_rows = WINDOW_MIN;
+            return;
+        };
+        if end.rows < i64::from(window.rows) {
+            self.fresh = Some(end.end);
+            self.fresh_rows = (self.fresh_rows / 2).max(WINDOW_MIN);
+        } else if window.rows >= WINDOW_MAX {
+            self.fresh = None;
+            self.more = true;
+        } else {
+            self.fresh = Some(end.end);
+            self.fresh_rows = (window.rows * 2).clamp(WINDOW_MIN, WINDOW_MAX);
+        }
+    }
+
+    /// Moves the sweep on, or back to the start when it has seen everything.
+    fn sweep_end(&mut self, window: &Window, end: Option<Reached>, brought: bool, now: Instant) {
+        if let Some(end) = end.filter(|end| end.rows >= i64::from(window.rows)) {
+            self.sweep = end.end;
+            self.more = true;
+            self.rests_until = (!brought).then(|| now + BARREN_REST);
+        } else {
+            self.sweep = Position::start();
+            self.more = false;
+            self.swept_at = Some(now);
+            self.rests_until = None;
+        }
+    }
+}
+
+/// A lane as the table numbers it.
+fn lane_number(index: usize) -> i16 {
+    i16::try_from(index).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers every window of a plan as if its lane held this many rows.
+    fn answer(plan: &Plan, held: impl Fn(&Window) -> i64) -> Vec<Reached> {
+        plan.windows
+            .iter()
+            .enumerate()
+            .filter_map(|(window, asked)| {
+                let rows = held(asked).min(i64::from(asked.rows));
+                (rows > 0).then_some(Reached {
+                    window,
+                    rows,
+                    end: Position {
+                        id: 7,
+                        ..Position::start()
+                    },
+                })
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_claim_looks_at_the_fresh_end_of_every_lane() {
+        let mut lanes = Lanes::new();
+        for room in [1, 10, 500] {
+            let plan = lanes.plan(room, Instant::now());
+            assert_eq!(
+                plan.windows.iter().filter(|window| window.fresh).count(),
+                LANES
+            );
+        }
+    }
+
+    #[test]
+    fn a_swept_lane_is_swept_again_within_a_second() {
+        let mut lanes = Lanes::new();
+        let start = Instant::now();
+        let plan = lanes.plan(1000, start);
+        lanes.found(&plan, &[], &[0; LANES], Duration::from_millis(1), start);
+        assert!(!lanes.has_more(start));
+        let soon = lanes.plan(1000, start + Duration::from_millis(900));
+        assert!(soon.windows.iter().all(|window| window.fresh));
+        let later = lanes.plan(1000, start + Duration::from_secs(1));
+        assert_eq!(
+            later.windows.iter().filter(|window| !window.fresh).count(),
+            LANES
+        );
+    }
+
+    #[test]
+    fn a_lane_with_a_backlog_is_swept_on_from_where_it_stopped_and_the_others_rest() {
+        let mut lanes = Lanes::new();
+        let start = Instant::now();
+        let plan = lanes.plan(1000, start);
+        let reached = answer(&plan, |window| {
+            if window.lane == 3 && !window.fresh {
+                1_000_000
+            } else {
+                0
+            }
+        });
+        let mut taken = [0; LANES];
+        taken[3] = 15;
+        lanes.found(&plan, &reached, &taken, Duration::from_millis(1), start);
+        assert!(lanes.has_more(start));
+        let next = lanes.plan(1000, start);
+        let sweeps: Vec<_> = next.windows.iter().filter(|window| !window.fresh).collect();
+        assert_eq!(sweeps.len(), 1);
+        assert_eq!(
+            (sweeps[0].lane, sweeps[0].after.id, sweeps[0].rows),
+            (3, 7, WINDOW_MAX)
+        );
+    }
+
+    #[test]
+    fn a_lane_that_only_holds_what_is_passed_over_rests_and_its_fresh_end_does_not() {
+        let mut lanes = Lanes::new();
+        let start = Instant::now();
+        let plan = lanes.plan(1000, start);
+        let reached = answer(&plan, |window| {
+            if window.lane == 3 && !window.fresh {
+                1_000_000
+            } else {
+                0
+            }
+        });
+        lanes.found(
+            &plan,
+            &reached,
+            &[0; LANES],
+            Duration::from_millis(1),
+            start,
+        );
+        assert!(!lanes.has_more(start));
+        let next = lanes.plan(1000, start);
+        assert!(
+            next.windows
+                .iter()
+                .any(|window| window.lane == 3 && window.fresh)
+        );
+        assert!(lanes.has_more(start + BARREN_REST));
+    }
+
+    #[test]
+    fn a_flood_at_the_fresh_end_leaps_to_the_present_and_leaves_the_rest_to_the_sweep() {
+        let mut lanes = Lanes::new();
+        let start = Instant::now();
+        for _ in 0..10 {
+            let plan = lanes.plan(100_000, start);
+            let reached = answer(&plan, |window| {
+                if window.lane == 5 && window.fresh {
+                    1_000_000
+                } else {
+                    0
+                }
+            });
+            lanes.found(
+                &plan,
+                &reached,
+                &[1; LANES],
+                Duration::from_millis(1),
+                start,
+            );
+        }
+        assert_eq!(lanes.lanes[5].fresh, None);
+        assert!(lanes.lanes[5].more);
+    }
+
+    #[test]
+    fn slow_sweeps_are_made_more_seldom() {
+        let mut lanes = Lanes::new();
+        let start = Instant::now();
+        let plan = lanes.plan(1000, start);
+        lanes.found(&plan, &[], &[0; LANES], Duration::from_secs(2), start);
+        let sweeps = |plan: &Plan| plan.windows.iter().filter(|window| !window.fresh).count();
+        assert_eq!(
+            sweeps(&lanes.plan(1000, start + Duration::from_secs(10))),
+            0
+        );
+        assert_eq!(
+            sweeps(&lanes.plan(1000, start + Duration::from_secs(20))),
+            LANES
+        );
+    }
+}

@@ -1,0 +1,256 @@
+//! The worker role: claims what is due, attempts it inside apalis, writes what came of it.
+//!
+//! ```text
+//! doorbell -> claimer -> dispatch -> apalis workers (one a core) -> completer -> webhook_queue, attempts
+//!                           ^  |                                        |
+//!                           |  +-> keeper (leases, what cannot start)   +-> reporter (endpoints that fail)
+//!                           +---------- finished --------------------- maintenance (one process at a time)
+//! ```
+//!
+//! No transaction is open while a channel waits for the network: what is in flight is held by a lease. Everything here may be
+//! killed at any moment; leases expire, and another worker tries again.
+
+mod breaker;
+mod claimer;
+mod completer;
+mod dispatch;
+mod handler;
+mod health;
+mod holder;
+mod keeper;
+mod lanes;
+mod maintenance;
+mod roster;
+mod runtime;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::causes::Causes;
+use crate::channels::{WallClock, Webhook};
+use crate::config::{Config, Retention};
+use crate::crypto::Keyring;
+use crate::db::doorbell::Doorbell;
+use crate::db::{Database, Error};
+use crate::lifecycle::Tasks;
+use crate::metrics::Metrics;
+
+use breaker::BreakerSettings;
+use claimer::Claimer;
+use completer::Completer;
+use dispatch::{Dispatch, Limits};
+use handler::Handler;
+use health::Reporter;
+use holder::Holder;
+use keeper::Keeper;
+use lanes::Lanes;
+use maintenance::Maintenance;
+use roster::Roster;
+
+/// What a worker goes by.
+#[derive(Debug)]
+pub struct Settings {
+    /// Its name in the attempt log and as holder of duties, unique among processes.
+    pub name: String,
+    /// How long a claim holds.
+    pub lease: Duration,
+    /// Deliveries claimed at a time.
+    pub claim_batch_max: usize,
+    /// Attempts in flight.
+    pub in_flight_max: u32,
+    /// Attempts in flight for one target, where its endpoint says nothing else.
+    pub in_flight_per_endpoint_max: u32,
+    /// The breaker of each target.
+    pub breaker: BreakerSettings,
+    /// After so long an unbroken failure pauses an endpoint.
+    pub auto_disable: Option<Duration>,
+    /// What is kept for how long.
+    pub retention: Retention,
+    /// apalis workers.
+    pub threads: usize,
+    /// Whether this process takes part in maintenance.
+    pub maintenance: bool,
+}
+
+impl Settings {
+    /// As configured.
+    pub fn from_config(config: &Config, name: String) -> Self {
+        let worker = &config.worker;
+        Self {
+            name,
+            lease: worker.lease,
+            claim_batch_max: usize::try_from(worker.claim_batch_max).unwrap_or(500),
+            in_flight_max: worker.in_flight_max,
+            in_flight_per_endpoint_max: worker.in_flight_per_endpoint_max,
+            breaker: BreakerSettings {
+                failures_consecutive: worker.breaker.failures_consecutive,
+                failures_share: worker.breaker.failures_share,
+                window: worker.breaker.attempts_window,
+                probe: worker.breaker.probe,
+                probe_max: worker.breaker.probe_max,
+            },
+            auto_disable: worker.auto_disable,
+            retention: config.retention.clone(),
+            threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            maintenance: true,
+        }
+    }
+}
+
+/// What a worker works with.
+#[derive(Debug, Clone)]
+pub struct Equipment {
+    /// The queue.
+    pub database: Database,
+    /// Tells when to look.
+    pub doorbell: Doorbell,
+    /// Opens and seals secrets.
+    pub keyring: Arc<Keyring>,
+    /// The way out.
+    pub webhook: Webhook,
+    /// Kept right by the database's.
+    pub clock: Arc<WallClock>,
+    /// To count with.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Starts a worker. It ends in the order of the lifecycle: the first stage stops claiming, returns what has not started and
+/// finishes what is in flight; the second drops it.
+pub async fn start(settings: Settings, equipment: Equipment, tasks: &Tasks) -> Result<(), Error> {
+    let Equipment {
+        database,
+        doorbell,
+        keyring,
+        webhook,
+        clock,
+        metrics,
+    } = equipment;
+    let settings = Arc::new(settings);
+    let dispatch = Arc::new(Dispatch::new(Limits {
+        in_flight_max: settings.in_flight_max,
+        breaker: settings.breaker,
+    }));
+    let (outcomes, finished) = mpsc::unbounded_channel();
+    let (news, heard) = mpsc::unbounded_channel();
+    let (default_schedule, _) = database.default_schedule().await?;
+    let handler = Arc::new(Handler::new(
+        dispatch.clone(),
+        webhook,
+        metrics.clone(),
+        news,
+        default_schedule,
+    ));
+    let soft = tasks.soft().clone();
+    let hard = tasks.hard().clone();
+
+    let completer = Completer {
+        database: database.clone(),
+        dispatch: dispatch.clone(),
+        metrics: metrics.clone(),
+        worker: settings.name.clone(),
+    };
+    tasks.spawn("completer", completer.run(finished, hard.clone()));
+    let reporter = Reporter {
+        database: database.clone(),
+        metrics: metrics.clone(),
+        auto_disable: settings.auto_disable,
+    };
+    tasks.spawn("endpoint health", reporter.run(heard, hard.clone()));
+
+    let in_flight_max = usize::try_from(settings.in_flight_max).unwrap_or(usize::MAX);
+    for number in 0..settings.threads {
+        let worker = runtime::run(
+            format!("{}/{number}", settings.name),
+            handler.clone(),
+            in_flight_max,
+            outcomes.clone(),
+        );
+        let hard = hard.clone();
+        tasks.spawn("apalis worker", async move {
+            tokio::select! { () = worker => {}, () = hard.cancelled() => {} }
+        });
+    }
+    drop(handler);
+
+    let claimer = Claimer {
+        database: database.clone(),
+        settings: settings.clone(),
+        dispatch: dispatch.clone(),
+        metrics: metrics.clone(),
+        roster: Roster::new(keyring.clone(), settings.in_flight_per_endpoint_max),
+        holder: Holder {
+            database: database.clone(),
+            metrics: metrics.clone(),
+        },
+        completer: outcomes,
+        lanes: Lanes::new(),
+    };
+    let keeping = CancellationToken::new();
+    let keeper = Keeper {
+        clock,
+        database: database.clone(),
+        dispatch: dispatch.clone(),
+        metrics: metrics.clone(),
+        lease: settings.lease,
+    };
+    tasks.spawn("lease keeper", keeper.run(keeping.clone()));
+    let listener = doorbell.subscribe();
+    let giving_back = database.clone();
+    let claiming = claimer.run(listener, soft.clone());
+    let metrics_of_return = metrics.clone();
+    tasks.spawn("claimer", async move {
+        claiming.await;
+        drain(&dispatch, &giving_back, &metrics_of_return, &hard).await;
+        keeping.cancel();
+    });
+    if settings.maintenance {
+        let maintenance = Maintenance {
+            database,
+            holder: settings.name.clone(),
+            settings,
+            keyring,
+            metrics,
+            walk: None,
+            walked_at: None,
+        };
+        tasks.spawn("maintenance", maintenance.run(soft));
+    }
+    Ok(())
+}
+
+/// Returns what has not started, and waits for what has; its leases are kept meanwhile.
+async fn drain(
+    dispatch: &Dispatch,
+    database: &Database,
+    metrics: &Metrics,
+    hard: &CancellationToken,
+) {
+    let waiting: Vec<_> = dispatch
+        .close()
+        .into_iter()
+        .map(|lease| (lease, None))
+        .collect();
+    if !waiting.is_empty() {
+        match database.give_back(&waiting).await {
+            Ok(returned) => {
+                tracing::info!(
+                    deliveries = returned.len(),
+                    "returned deliveries that had not started"
+                );
+                metrics
+                    .lease
+                    .returns
+                    .of(crate::metrics::ReturnReason::Shutdown)
+                    .increment(returned.len() as u64);
+            }
+            Err(error) => tracing::warn!(
+                error = %Causes(&error),
+                "cannot return deliveries that had not started; their leases will expire"
+            ),
+        }
+    }
+    tokio::select! { () = dispatch.wait_until_idle() => {}, () = hard.cancelled() => {} }
+}

@@ -1,0 +1,170 @@
+//! The roles of one process, started over one database.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::ValueEnum;
+
+use crate::app::App;
+use crate::channels::egress::{Egress, GuardedClient};
+use crate::channels::{WallClock, Webhook};
+use crate::crypto::Keyring;
+use crate::db::doorbell::{Doorbell, DoorbellSettings};
+use crate::db::installation::Identity;
+use crate::db::{ConnectOptions, Database, Purpose, migrate};
+use crate::delivery;
+use crate::readiness::Condition;
+
+/// What a process may do. All of them meet only in Postgres.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Delivers what is queued.
+    Worker,
+}
+
+impl Role {
+    /// What `serve` does unless told otherwise.
+    pub const ALL: [Self; 1] = [Self::Worker];
+}
+
+/// The roles that run, to be waited for by readiness.
+#[derive(Debug)]
+pub struct Roles<'a> {
+    app: &'a App,
+    options: ConnectOptions,
+    direct: ConnectOptions,
+    name: String,
+}
+
+impl<'a> Roles<'a> {
+    /// For one process.
+    pub fn new(app: &'a App, options: ConnectOptions, direct: ConnectOptions) -> Self {
+        Self {
+            app,
+            options,
+            direct,
+            name: process_name(),
+        }
+    }
+
+    /// Brings the schema up to date and starts these roles.
+    pub async fn start(&self, roles: &[Role]) -> anyhow::Result<()> {
+        let schema = self
+            .app
+            .readiness
+            .condition("schema", "being brought up to date");
+        let progress = migrate::run(&self.direct)
+            .await
+            .context("bringing the schema up to date")?;
+        tracing::info!(migration = progress.applied, "schema is up to date");
+        schema.met();
+        let config = &self.app.config;
+        let keyring = Arc::new(
+            Keyring::new(config.encryption.key.as_ref(), &config.encryption.old_keys)
+                .context("encryption.key (ENCRYPTION_KEY) cannot be used")?,
+        );
+        if !keyring.can_seal() {
+            tracing::warn!(
+                "no encryption key: secrets rest in plain in the database; set ENCRYPTION_KEY (openssl rand -base64 32)"
+            );
+        }
+        let doorbell = Doorbell::new(
+            self.direct.clone(),
+            self.doorbell_settings(),
+            self.app.metrics.clone(),
+        );
+        let running = doorbell.clone();
+        let soft = self.app.tasks().soft().clone();
+        self.app
+            .tasks()
+            .spawn("doorbell", async move { running.run(soft).await });
+        for role in roles {
+            let ready = self.app.readiness.condition(role_name(*role), "starting");
+            match role {
+                Role::Worker => self.start_worker(&doorbell, &keyring, ready).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts the worker, unless this database is a copy that must not deliver.
+    async fn start_worker(
+        &self,
+        doorbell: &Doorbell,
+        keyring: &Arc<Keyring>,
+        ready: Condition,
+    ) -> anyhow::Result<()> {
+        let config = &self.app.config;
+        let database = Database::open(
+            self.options.clone(),
+            Purpose::Worker,
+            config.database.connections_max,
+        );
+        if let Identity::Copy { adopted_at } = database.identity().await? {
+            tracing::error!(
+                original.adopted_at = %adopted_at,
+                "this database is a copy of another one: nothing is delivered from it. If it is the original now, run `postrider adopt`"
+            );
+            ready.unmet("this database is a copy of another one; `postrider adopt` makes it the one that delivers");
+            return Ok(());
+        }
+        let egress = Egress {
+            allow: config.egress.allow.clone(),
+            ca_file: config.egress.ca_file.clone(),
+            connect_timeout: config.worker.connect_timeout,
+        };
+        let client = GuardedClient::new(&egress).context("setting up the client for webhooks")?;
+        let public_url = config
+            .http
+            .public_url
+            .clone()
+            .unwrap_or_else(|| format!("http://{}", self.app.http_address));
+        let clock = Arc::new(WallClock::default());
+        clock.set(database.now().await?);
+        let webhook = Webhook::new(client, clock.clone(), public_url);
+        let equipment = delivery::Equipment {
+            database,
+            doorbell: doorbell.clone(),
+            keyring: keyring.clone(),
+            webhook,
+            clock,
+            metrics: self.app.metrics.clone(),
+        };
+        let settings = delivery::Settings::from_config(config, self.name.clone());
+        delivery::start(settings, equipment, self.app.tasks()).await?;
+        ready.met();
+        Ok(())
+    }
+
+    /// As configured.
+    fn doorbell_settings(&self) -> DoorbellSettings {
+        let doorbell = &self.app.config.doorbell;
+        DoorbellSettings {
+            floor_poll: doorbell.floor_poll,
+            awake_min: doorbell.awake_min,
+            awake_max: doorbell.awake_max,
+            polling_only: !doorbell.enabled,
+            ..DoorbellSettings::default()
+        }
+    }
+}
+
+/// As readiness shows it.
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Worker => "worker",
+    }
+}
+
+/// A name no other process has, on this machine or another.
+fn process_name() -> String {
+    let host = nix::unistd::gethostname().map_or_else(
+        |_| "unknown".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    );
+    format!(
+        "{host}-{}-{:04x}",
+        std::process::id(),
+        rand::random::<u16>()
+    )
+}
