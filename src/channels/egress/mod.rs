@@ -1,7 +1,7 @@
 //! The guarded client: the only way out of the house.
 //!
 //! http and https only, no redirects, no proxies from the environment, and no address that is not globally routable unless
-//! `egress.allow` lists it. The address is checked where the connection is made ([`resolve`]); a URL whose host *is* an address
+//! `egress.allow` lists it. The address is checked where the connection is made (`resolve.rs`); a URL whose host *is* an address
 //! never asks the resolver, so it is checked before every attempt. The peer of each response is compared once more.
 
 mod address;

@@ -1,15 +1,12 @@
 //! Where the channel does not go.
 
-use std::process::Command;
-
 use postrider::channels::egress::Egress;
 use postrider::channels::{Class, Verdict};
 
-use super::{assert_delivered, deliver, failure, loopback_allowed, webhook_with};
+use super::{
+    GOAL, assert_delivered, deliver, failure, in_a_child_process, loopback_allowed, webhook_with,
+};
 use crate::support::receiver::{Answer, Receiver};
-
-/// Names the goal for [`only_a_child_process_with_proxies_in_its_environment`].
-const GOAL: &str = "POSTRIDER_TEST_PROXY_GOAL";
 
 #[tokio::test]
 async fn no_spelling_of_a_private_address_is_called() {
@@ -115,26 +112,19 @@ async fn a_name_that_does_not_exist_is_a_dns_failure_that_names_it() {
     assert!(!failure.detail.contains("s3cret"), "{failure:?}");
 }
 
-/// The environment belongs to the whole process, so a process of its own is started for it: this test binary, asked for one test.
 #[tokio::test]
 async fn proxies_in_the_environment_are_ignored() {
     let goal = Receiver::start().await;
     let proxy = Receiver::start().await;
-    let mut child = Command::new(std::env::current_exe().unwrap());
-    child
-        .args(["--ignored", "--exact"])
-        .arg("channels::webhook::egress::only_a_child_process_with_proxies_in_its_environment")
-        .env(GOAL, goal.url())
-        .env_remove("NO_PROXY")
-        .env_remove("no_proxy");
-    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
-        child.env(name, proxy.url());
-    }
-    let output = tokio::task::spawn_blocking(move || child.output())
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
+    let proxies = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+    let mut environment: Vec<_> = proxies.map(|name| (name, proxy.url())).into();
+    environment.extend([("NO_PROXY", String::new()), ("no_proxy", String::new())]);
+    environment.push((GOAL, goal.url()));
+    in_a_child_process(
+        "egress::only_a_child_process_with_proxies_in_its_environment",
+        environment,
+    )
+    .await;
     assert_eq!((goal.count(), proxy.connections()), (1, 0));
 }
 

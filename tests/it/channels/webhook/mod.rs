@@ -5,6 +5,7 @@ mod egress;
 mod request;
 mod tls;
 
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ use postrider::dialect::Dialect;
 use postrider::model::{self, Destination, Endpoint, EndpointState, Parcel, Schedule};
 use time::OffsetDateTime;
 use tokio::time::Instant;
+
+/// Tells a child process where to deliver to.
+const GOAL: &str = "POSTRIDER_TEST_GOAL";
 
 /// What the tests send.
 const PAYLOAD: &str = r#"{ "text":"olá","n":1.0 }"#;
@@ -113,4 +117,16 @@ fn failure(outcome: Outcome) -> Failure {
 
 fn assert_delivered(outcome: &Outcome) {
     assert!(matches!(outcome, Outcome::Delivered(_)), "{outcome:?}");
+}
+
+/// Runs the ignored test `name` of this folder with `environment`, which belongs to a whole process and so to a child.
+async fn in_a_child_process(name: &str, environment: Vec<(&'static str, String)>) {
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child
+        .args(["--ignored", "--exact"])
+        .arg(format!("channels::webhook::{name}"))
+        .envs(environment);
+    let output = tokio::task::spawn_blocking(move || child.output());
+    let output = output.await.unwrap().unwrap();
+    assert!(output.status.success(), "{output:?}");
 }

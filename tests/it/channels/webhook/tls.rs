@@ -7,7 +7,10 @@ use hyper::Version;
 use postrider::channels::egress::Egress;
 use postrider::channels::{Class, Failure, Verdict, Webhook};
 
-use super::{assert_delivered, deliver, failure, loopback_allowed, webhook, webhook_with};
+use super::{
+    GOAL, assert_delivered, deliver, failure, in_a_child_process, loopback_allowed, webhook,
+    webhook_with,
+};
 use crate::support::authority::Authority;
 use crate::support::receiver::{Answer, Receiver};
 
@@ -38,6 +41,29 @@ async fn a_valid_certificate_of_an_authority_in_the_ca_file_is_believed() {
     let authority = Authority::new();
     let receiver = Receiver::start_tls(authority.certificate("localhost")).await;
     assert_delivered(&deliver(&trusting(&authority), &receiver.url()).await);
+}
+
+#[tokio::test]
+async fn an_authority_that_the_system_trusts_is_believed() {
+    let authority = Authority::new();
+    let receiver = Receiver::start_tls(authority.certificate("localhost")).await;
+    let system = authority.ca_file().to_str().unwrap().to_owned();
+    let environment = vec![("SSL_CERT_FILE", system), (GOAL, receiver.url())];
+    in_a_child_process(
+        "tls::only_a_child_process_whose_system_trusts_an_authority",
+        environment,
+    )
+    .await;
+    assert_eq!(receiver.count(), 1);
+}
+
+#[tokio::test]
+#[ignore = "run by an_authority_that_the_system_trusts_is_believed"]
+async fn only_a_child_process_whose_system_trusts_an_authority() {
+    let Ok(goal) = std::env::var(GOAL) else {
+        return;
+    };
+    assert_delivered(&deliver(&webhook(), &goal).await);
 }
 
 #[tokio::test]
