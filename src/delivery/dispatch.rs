@@ -549,7 +549,12 @@ impl Target {
         settings: &BreakerSettings,
     ) -> Option<Happening> {
         match outcome {
-            Outcome::Delivered(_) => {
+            Outcome::Delivered(receipt) => {
+                if receipt.verdict == Verdict::Pause {
+                    return Some(Happening::AskedToPause(
+                        "the receiver asked for no more (webhook-delivery: disable)".to_owned(),
+                    ));
+                }
                 self.allowed = (self.allowed + 1).min(self.most);
                 let closed = self.breaker.succeeded(settings) == Some(Transition::Closed);
                 let recovered = std::mem::take(&mut self.failing) || closed;

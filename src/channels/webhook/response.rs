@@ -92,6 +92,16 @@ pub(super) fn judge(
             failure.detail += "; the receiver asked to drop it (webhook-delivery: abort-message)";
         }
     }
+    if failure.verdict == Verdict::Pause
+        && failure.retry == Retry::OnSchedule
+        && matches!(parcel.to, Destination::Endpoint(_))
+    {
+        // The endpoint is paused and its deliveries are held, this one too: it is not to die of it.
+        failure.retry = Retry::NotBefore {
+            wait: std::time::Duration::ZERO,
+            spends_attempt: false,
+        };
+    }
     Outcome::Failed(failure)
 }
 

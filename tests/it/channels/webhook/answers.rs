@@ -75,7 +75,6 @@ async fn every_other_status_fails_in_its_class_and_is_retried_on_schedule() {
     check(300, Class::Redirect, Verdict::None).await;
     check(400, Class::Client, Verdict::None).await;
     check(404, Class::Client, Verdict::None).await;
-    check(410, Class::Gone, Verdict::Pause).await;
     check(429, Class::Client, Verdict::SlowDown).await;
     check(500, Class::Server, Verdict::None).await;
     check(502, Class::Server, Verdict::SlowDown).await;
@@ -83,6 +82,15 @@ async fn every_other_status_fails_in_its_class_and_is_retried_on_schedule() {
     check(504, Class::Server, Verdict::SlowDown).await;
     check(599, Class::Server, Verdict::None).await;
     check(777, Class::Protocol, Verdict::None).await;
+}
+
+#[tokio::test]
+async fn a_410_pauses_the_endpoint_and_costs_its_delivery_no_attempt() {
+    let failure = failed(Answer::status(410)).await;
+    assert_eq!(
+        (failure.class, failure.verdict, failure.retry),
+        (Class::Gone, Verdict::Pause, seconds(0, false))
+    );
 }
 
 #[tokio::test]
@@ -147,7 +155,7 @@ async fn a_receiver_steers_by_the_header_webhook_delivery() {
     let disabled = failed(steer(500, "disable")).await;
     assert_eq!(
         (disabled.retry, disabled.verdict),
-        (Retry::OnSchedule, Verdict::Pause)
+        (seconds(0, false), Verdict::Pause)
     );
     let receiver = Receiver::start().await;
     receiver.answer(steer(200, "Disable"));
