@@ -63,8 +63,25 @@ fn become_program(mut arguments: impl Iterator<Item = OsString>) -> (i32, String
     if nix::unistd::getppid().to_string() != parent {
         return (ORPHANED, "the program that started us is gone".to_owned());
     }
+    close_inherited();
     let failure = Command::new(program).args(arguments).exec();
     (NOT_RUNNABLE, failure.to_string())
+}
+
+/// Closes whatever whoever started us has left open, a lock or a pipe that somebody waits on: the three standard streams
+/// are all the server is to have of us. There is one thread and nothing else to be done, so none of them is in use.
+fn close_inherited() {
+    let listed = std::fs::read_dir("/proc/self/fd")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let numbers: Vec<i32> = listed
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    for number in numbers.into_iter().filter(|&number| number > 2) {
+        // The one that listed them is closed already.
+        let _gone = nix::unistd::close(number);
+    }
 }
 
 /// Groups first: afterwards we would no longer be allowed to.

@@ -56,7 +56,7 @@ pub(super) fn take_servers(directory: &Directory) -> Result<File, Error> {
             asked = server;
         }
         if Instant::now() > deadline {
-            let process_id = server.map_or(0, Pid::as_raw);
+            let process_id = working_in(directory).or(server).map_or(0, Pid::as_raw);
             return Err(Error::StillRunning {
                 data_dir: directory.root().to_owned(),
                 process_id,
@@ -118,6 +118,18 @@ fn may_serve(process: Pid, directory: &Directory) -> bool {
         // Not being allowed to look is the doubt; anything else means that it has gone meanwhile.
         Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
     }
+}
+
+/// A process that works in the cluster: of a server that was killed, a child may be left.
+fn working_in(directory: &Directory) -> Option<Pid> {
+    let cluster = fs::canonicalize(directory.cluster()).ok()?;
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let found = processes
+        .filter(|entry| {
+            fs::read_link(entry.path().join("cwd")).is_ok_and(|directory| directory == cluster)
+        })
+        .find_map(|entry| entry.file_name().to_str()?.parse().ok());
+    found.map(Pid::from_raw)
 }
 
 /// A fast shutdown. If it cannot be sent, waiting for the lock ends in the error that says so.

@@ -71,6 +71,22 @@ async fn the_server_keeps_nothing_of_our_rights_and_environment() {
 }
 
 #[tokio::test]
+async fn the_server_holds_open_nothing_of_ours() {
+    let file =
+        std::fs::File::create(crate::support::postgres::own_directory().join("held")).unwrap();
+    // Not closed at exec, as are those that a shell hands down.
+    let _inherited = nix::unistd::dup(&file).unwrap();
+    let cluster = Cluster::start(options_in(&data_dir("holding")))
+        .await
+        .unwrap();
+    let open = std::fs::read_dir(format!("/proc/{}/fd", cluster.process_id())).unwrap();
+    let held = open
+        .filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok())
+        .any(|to| to.ends_with("held"));
+    assert!(!held);
+}
+
+#[tokio::test]
 async fn data_survives_a_stop() {
     let data_dir = data_dir("stopped");
     let cluster = Cluster::start(options_in(&data_dir)).await.unwrap();
