@@ -11,6 +11,7 @@ pub mod db;
 pub mod delivery;
 pub mod dialect;
 pub mod http;
+pub mod ingest;
 pub mod lifecycle;
 pub mod metrics;
 pub mod model;

@@ -8,5 +8,6 @@ mod channels;
 mod cli;
 mod doorbell;
 mod embedded;
+mod ingest;
 mod process;
 mod support;

@@ -35,7 +35,8 @@ async fn no_wake_up_is_lost() {
         watchers.push(Watcher::start(&database, database.options(), settings.clone()).await);
     }
     let running = Arc::new(AtomicBool::new(true));
-    let stalls = tokio::spawn(worst_stall(
+    let mut stalls = JoinSet::new();
+    stalls.spawn(worst_stall(
         database.connection().await,
         Arc::clone(&running),
     ));
@@ -57,7 +58,7 @@ async fn no_wake_up_is_lost() {
         .await;
     }
     running.store(false, Ordering::Relaxed);
-    let stall = stalls.await.unwrap();
+    let stall = stalls.join_next().await.unwrap().unwrap();
     let sleeps: u64 = watchers
         .iter()
         .map(|watcher| watcher.count("postrider_doorbell_sleeps_total"))

@@ -8,7 +8,7 @@ use postrider::db::doorbell::{Doorbell, DoorbellSettings, Found};
 use postrider::metrics::{Exporter, Metrics};
 use sqlx::postgres::{PgConnectOptions, PgListener};
 use sqlx::{Connection, PgConnection};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +20,7 @@ pub(super) const INSTANCE: &str = "bell";
 /// A bell of which only the bell can explain what is seen: the floor poll comes after the test.
 pub(super) fn only_the_bell() -> DoorbellSettings {
     DoorbellSettings {
-        floor_poll: Duration::from_secs(600),
+        floor_poll: Duration::from_mins(10),
         ..DoorbellSettings::default()
     }
 }
@@ -32,10 +32,8 @@ pub(super) struct Watcher {
     seen: Arc<Mutex<HashMap<i64, Instant>>>,
     /// What the bell counted.
     exporter: Exporter,
-    /// Ends the bell.
-    stop: CancellationToken,
-    /// The bell and the subscriber.
-    tasks: [JoinHandle<()>; 2],
+    /// The bell and the subscriber. Dropping it kills them.
+    _tasks: JoinSet<()>,
 }
 
 impl Watcher {
@@ -47,20 +45,18 @@ impl Watcher {
     ) -> Watcher {
         let (metrics, exporter) = Metrics::new();
         let bell = Doorbell::new(bell_options, settings, Arc::new(metrics));
-        let stop = CancellationToken::new();
         let seen = Arc::default();
-        let tasks = [
-            tokio::spawn({
-                let (bell, stop) = (bell.clone(), stop.clone());
-                async move { bell.run(stop).await }
-            }),
-            tokio::spawn(watch(bell, database.connection().await, Arc::clone(&seen))),
-        ];
+        let mut tasks = JoinSet::new();
+        tasks.spawn({
+            let bell = bell.clone();
+            async move { bell.run(CancellationToken::new()).await }
+        });
+        let connection = database.connection().await;
+        tasks.spawn(watch(bell, connection, Arc::clone(&seen)));
         Watcher {
             seen,
             exporter,
-            stop,
-            tasks,
+            _tasks: tasks,
         }
     }
 
@@ -104,15 +100,6 @@ impl Watcher {
                 let count = value as u64;
                 count
             })
-    }
-}
-
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        self.stop.cancel();
-        for task in &self.tasks {
-            task.abort();
-        }
     }
 }
 
