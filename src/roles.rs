@@ -11,20 +11,27 @@ use crate::channels::{WallClock, Webhook};
 use crate::crypto::Keyring;
 use crate::db::doorbell::{Doorbell, DoorbellSettings};
 use crate::db::installation::Identity;
+use crate::db::notices::NoticeSource;
 use crate::db::{ConnectOptions, Database, Purpose, migrate};
 use crate::delivery;
+use crate::ingest::Ingest;
 use crate::readiness::Condition;
+
+/// The ingest writes on one connection, and renews its duty meanwhile.
+const INGEST_CONNECTIONS_MAX: u32 = 2;
 
 /// What a process may do. All of them meet only in Postgres.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Role {
     /// Delivers what is queued.
     Worker,
+    /// Turns NOTIFY into events.
+    Ingest,
 }
 
 impl Role {
     /// What `serve` does unless told otherwise.
-    pub const ALL: [Self; 1] = [Self::Worker];
+    pub const ALL: [Self; 2] = [Self::Worker, Self::Ingest];
 }
 
 /// The roles that run, to be waited for by readiness.
@@ -82,6 +89,7 @@ impl<'a> Roles<'a> {
             let ready = self.app.readiness.condition(role_name(*role), "starting");
             match role {
                 Role::Worker => self.start_worker(&doorbell, &keyring, ready).await?,
+                Role::Ingest => self.start_ingest(&ready),
             }
         }
         Ok(())
@@ -136,6 +144,21 @@ impl<'a> Roles<'a> {
         Ok(())
     }
 
+    /// Starts the ingest. It is ready at once: while it cannot listen, it says so and tries again.
+    fn start_ingest(&self, ready: &Condition) {
+        let topic = &self.app.config.ingest.topic;
+        let database = Database::open(
+            self.options.clone(),
+            Purpose::Ingest,
+            INGEST_CONNECTIONS_MAX,
+        );
+        let source = NoticeSource::new(self.direct.clone(), topic);
+        let ingest = Ingest::new(database, source, self.app.metrics.clone(), &self.name);
+        let soft = self.app.tasks().soft().clone();
+        self.app.tasks().spawn("ingest", ingest.run(soft));
+        ready.met();
+    }
+
     /// As configured.
     fn doorbell_settings(&self) -> DoorbellSettings {
         let doorbell = &self.app.config.doorbell;
@@ -153,6 +176,7 @@ impl<'a> Roles<'a> {
 fn role_name(role: Role) -> &'static str {
     match role {
         Role::Worker => "worker",
+        Role::Ingest => "ingest",
     }
 }
 

@@ -6,9 +6,11 @@ pub mod embedded;
 pub mod endpoints;
 mod error;
 mod health;
+pub mod ingest;
 pub mod installation;
 mod maintenance;
 pub mod migrate;
+pub mod notices;
 mod pool;
 pub mod queue;
 
