@@ -161,7 +161,7 @@ impl Tasks {
     }
 
     /// Ends when no task is left.
-    async fn finished(&self) {
+    pub async fn finished(&self) {
         self.work.close();
         self.services.close();
         tokio::join!(self.work.wait(), self.services.wait());

@@ -6,8 +6,10 @@
 
 mod channels;
 mod cli;
+mod delivery;
 mod doorbell;
 mod embedded;
 mod ingest;
 mod process;
+mod sql;
 mod support;

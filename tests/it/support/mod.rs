@@ -1,6 +1,11 @@
 //! What the tests are written with.
 
+pub(crate) mod app;
 pub(crate) mod authority;
+pub(crate) mod endpoint;
 pub(crate) mod postgres;
+pub(crate) mod proxy;
 pub(crate) mod receiver;
 pub(crate) mod skip;
+pub(crate) mod wait;
+pub(crate) mod worker;

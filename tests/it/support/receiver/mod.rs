@@ -91,6 +91,26 @@ struct Shared {
     requests: Mutex<Vec<Received>>,
     count: watch::Sender<usize>,
     connections: AtomicUsize,
+    /// Requests being answered now, and the most there ever were.
+    answering: AtomicUsize,
+    answering_max: AtomicUsize,
+}
+
+/// A request that is being answered, or was given up.
+struct Answering<'a>(&'a Shared);
+
+impl<'a> Answering<'a> {
+    fn begin(shared: &'a Shared) -> Self {
+        let now = shared.answering.fetch_add(1, Ordering::SeqCst) + 1;
+        shared.answering_max.fetch_max(now, Ordering::SeqCst);
+        Self(shared)
+    }
+}
+
+impl Drop for Answering<'_> {
+    fn drop(&mut self) {
+        self.0.answering.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Receiver {
@@ -160,6 +180,16 @@ impl Receiver {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
+    /// How many requests were being answered at the same time, at most.
+    pub(crate) fn concurrency_max(&self) -> usize {
+        self.shared.answering_max.load(Ordering::SeqCst)
+    }
+
+    /// How many requests are being answered now.
+    pub(crate) fn concurrency(&self) -> usize {
+        self.shared.answering.load(Ordering::SeqCst)
+    }
+
     /// Waits until there are `count` requests, and returns all there are then.
     pub(crate) async fn wait_for(&self, count: usize) -> Vec<Received> {
         let mut arrived = self.shared.count.subscribe();
@@ -194,6 +224,8 @@ impl Receiver {
             requests: Mutex::default(),
             count: watch::Sender::new(0),
             connections: AtomicUsize::new(0),
+            answering: AtomicUsize::new(0),
+            answering_max: AtomicUsize::new(0),
         });
         let mut server = JoinSet::new();
         let serving = Arc::clone(&shared);
@@ -266,6 +298,7 @@ async fn respond(
     shared: &Shared,
     instead: Option<&Instead>,
 ) -> Result<Response<WireBody>, Closed> {
+    let _answering = Answering::begin(shared);
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Closed)?.to_bytes();
     let received = Received {

@@ -1,0 +1,3 @@
+//! Deliveries, from a commit to a receiver and back.
+
+mod basics;

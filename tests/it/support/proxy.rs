@@ -1,0 +1,150 @@
+//! A TCP proxy before Postgres, to cut what leads through it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// What becomes of what is sent through it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// It goes on.
+    Through,
+    /// Nothing goes on and nothing is closed, as when a cable is pulled.
+    Frozen,
+    /// Connections are closed, and new ones refused.
+    Cut,
+}
+
+/// The proxy. It ends when it is dropped.
+pub(crate) struct Proxy {
+    address: SocketAddr,
+    to: PgConnectOptions,
+    mode: Arc<watch::Sender<Mode>>,
+    _server: JoinSet<()>,
+}
+
+impl Proxy {
+    /// Before this server, which listens on a socket in the file system or over TCP.
+    pub(crate) async fn before(to: PgConnectOptions) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mode = Arc::new(watch::Sender::new(Mode::Through));
+        let mut server = JoinSet::new();
+        server.spawn(serve(listener, to.clone(), Arc::clone(&mode)));
+        Self {
+            address,
+            to,
+            mode,
+            _server: server,
+        }
+    }
+
+    /// How to connect through it.
+    pub(crate) fn options(&self) -> PgConnectOptions {
+        let mut options = PgConnectOptions::new_without_pgpass()
+            .host(&self.address.ip().to_string())
+            .port(self.address.port())
+            .username(self.to.get_username())
+            .ssl_mode(PgSslMode::Disable);
+        if let Some(database) = self.to.get_database() {
+            options = options.database(database);
+        }
+        options
+    }
+
+    /// Closes what is open, and refuses what comes.
+    pub(crate) fn cut(&self) {
+        self.mode.send_replace(Mode::Cut);
+    }
+
+    /// Holds everything back, without a word.
+    pub(crate) fn freeze(&self) {
+        self.mode.send_replace(Mode::Frozen);
+    }
+
+    /// Lets through what comes from now on.
+    pub(crate) fn mend(&self) {
+        self.mode.send_replace(Mode::Through);
+    }
+}
+
+async fn serve(listener: TcpListener, to: PgConnectOptions, mode: Arc<watch::Sender<Mode>>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok((client, _)) = listener.accept().await else {
+            continue;
+        };
+        if *mode.borrow() == Mode::Cut {
+            continue;
+        }
+        client.set_nodelay(true).unwrap();
+        let path = match to.get_socket() {
+            Some(directory) => directory.clone(),
+            None => PathBuf::from(to.get_host()),
+        };
+        let port = to.get_port();
+        let host = to.get_host().to_owned();
+        let watched = mode.subscribe();
+        connections.spawn(async move {
+            let (client_in, client_out) = client.into_split();
+            if path.is_absolute() {
+                let socket = path.join(format!(".s.PGSQL.{port}"));
+                let Ok(server) = UnixStream::connect(socket).await else {
+                    return;
+                };
+                let (server_in, server_out) = server.into_split();
+                both(watched, (client_in, server_out), (server_in, client_out)).await;
+            } else {
+                let Ok(server) = TcpStream::connect((host, port)).await else {
+                    return;
+                };
+                let (server_in, server_out) = server.into_split();
+                both(watched, (client_in, server_out), (server_in, client_out)).await;
+            }
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+/// Both directions of one connection, until one of them ends or it is cut.
+async fn both<A, B, C, D>(mode: watch::Receiver<Mode>, there: (A, B), back: (C, D))
+where
+    A: AsyncRead + Unpin,
+    B: AsyncWrite + Unpin,
+    C: AsyncRead + Unpin,
+    D: AsyncWrite + Unpin,
+{
+    let mut cut = mode.clone();
+    tokio::select! {
+        () = pass(there.0, there.1, mode.clone()) => {}
+        () = pass(back.0, back.1, mode) => {}
+        _ = cut.wait_for(|mode| *mode == Mode::Cut) => {}
+    }
+}
+
+/// One direction.
+async fn pass(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut mode: watch::Receiver<Mode>,
+) {
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        let Ok(read @ 1..) = from.read(&mut buffer).await else {
+            return;
+        };
+        // A frozen connection stays frozen: who was cut off does not hear what was said meanwhile.
+        if mode.wait_for(|mode| *mode == Mode::Through).await.is_err() {
+            return;
+        }
+        if to.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+    }
+}

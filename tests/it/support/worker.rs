@@ -1,0 +1,280 @@
+//! Workers: in this process, with tasks of their own, or as the real program in a process of its own, to be killed.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use postrider::channels::egress::{Egress, GuardedClient};
+use postrider::channels::{WallClock, Webhook};
+use postrider::config::{self, Config, File, Sources};
+use postrider::crypto::Keyring;
+use postrider::db::doorbell::{Doorbell, DoorbellSettings};
+use postrider::db::{Database, Purpose};
+use postrider::delivery;
+use postrider::lifecycle::Tasks;
+use postrider::metrics::{Exporter, Metrics};
+use sqlx::ConnectOptions;
+use sqlx::postgres::PgConnectOptions;
+use tokio::time::timeout;
+
+use super::wait::{PATIENCE, until};
+
+/// What a worker is to be like.
+pub(crate) struct WorkerBuilder {
+    options: PgConnectOptions,
+    settings: BTreeMap<String, String>,
+}
+
+impl WorkerBuilder {
+    pub(super) fn new(options: PgConnectOptions) -> Self {
+        let worker = Self {
+            options,
+            settings: BTreeMap::new(),
+        };
+        worker
+            .set("http.listen", "'127.0.0.1:0'")
+            .set("egress.allow", "['127.0.0.0/8', '::1']")
+            // Retries become due by time alone, which nobody rings for.
+            .set("doorbell.floor_poll_ms", 25)
+    }
+
+    /// A key of the configuration, and its value as TOML.
+    pub(crate) fn set(mut self, key: &str, value: impl ToString) -> Self {
+        self.settings.insert(key.to_owned(), value.to_string());
+        self
+    }
+
+    /// Connects in another way, through a proxy for one.
+    pub(crate) fn through(mut self, options: PgConnectOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// As a configuration file.
+    fn file(&self) -> String {
+        self.settings
+            .iter()
+            .map(|(key, value)| format!("{key} = {value}\n"))
+            .collect()
+    }
+
+    /// Starts it in this process.
+    pub(crate) async fn start(self) -> Worker {
+        let sources = Sources {
+            file: Some(File {
+                name: "test.toml".into(),
+                text: self.file(),
+            }),
+            ..Sources::default()
+        };
+        let config = config::load(sources).unwrap().config;
+        let (metrics, exporter) = Metrics::new();
+        let tasks = Tasks::default();
+        let equipment = equipment(&config, &self.options, Arc::new(metrics)).await;
+        let bell = equipment.doorbell.clone();
+        let soft = tasks.soft().clone();
+        tasks.spawn("doorbell", async move { bell.run(soft).await });
+        let name = format!("test-{:08x}", rand::random::<u32>());
+        let settings = delivery::Settings::from_config(&config, name);
+        delivery::start(settings, equipment, &tasks).await.unwrap();
+        Worker { tasks, exporter }
+    }
+
+    /// Starts the real program, with a configuration file in a directory of its own.
+    pub(crate) fn spawn(self) -> Process {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("postrider.toml");
+        std::fs::write(&file, self.file()).unwrap();
+        let log = directory.path().join("log");
+        let child = Command::new(env!("CARGO_BIN_EXE_postrider"))
+            .arg("--config")
+            .arg(&file)
+            .args(["serve", "--role", "worker"])
+            .env("DATABASE_URL", self.options.to_url_lossy().to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        Process {
+            child,
+            log,
+            _directory: directory,
+        }
+    }
+}
+
+/// What a worker works with, as `serve` makes it.
+async fn equipment(
+    config: &Config,
+    options: &PgConnectOptions,
+    metrics: Arc<Metrics>,
+) -> delivery::Equipment {
+    let database = Database::open(
+        options.clone(),
+        Purpose::Worker,
+        config.database.connections_max,
+    );
+    let doorbell = DoorbellSettings {
+        floor_poll: config.doorbell.floor_poll,
+        awake_min: config.doorbell.awake_min,
+        awake_max: config.doorbell.awake_max,
+        polling_only: !config.doorbell.enabled,
+        ..DoorbellSettings::default()
+    };
+    let egress = Egress {
+        allow: config.egress.allow.clone(),
+        ca_file: config.egress.ca_file.clone(),
+        connect_timeout: config.worker.connect_timeout,
+    };
+    let keyring = Keyring::new(config.encryption.key.as_ref(), &config.encryption.old_keys);
+    let clock = Arc::new(WallClock::default());
+    clock.set(database.now().await.unwrap());
+    delivery::Equipment {
+        doorbell: Doorbell::new(options.clone(), doorbell, metrics.clone()),
+        keyring: Arc::new(keyring.unwrap()),
+        webhook: Webhook::new(
+            GuardedClient::new(&egress).unwrap(),
+            clock.clone(),
+            "http://127.0.0.1",
+        ),
+        database,
+        clock,
+        metrics,
+    }
+}
+
+/// A worker in this process.
+pub(crate) struct Worker {
+    tasks: Tasks,
+    exporter: Exporter,
+}
+
+impl Worker {
+    /// Begins the first stage of the shutdown.
+    pub(crate) fn shut_down(&self) {
+        self.tasks.shut_down();
+    }
+
+    /// Shuts down in order, and waits for the last task.
+    pub(crate) async fn stop(self) {
+        self.tasks.shut_down();
+        let ended = timeout(PATIENCE, self.tasks.finished()).await;
+        assert!(ended.is_ok(), "tasks still run: {:?}", self.tasks);
+    }
+
+    /// The sum of a metric over its labels.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        sum_of(&self.exporter.render(), name)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.tasks.shut_down();
+        self.tasks.hard().cancel();
+    }
+}
+
+/// A worker in a process of its own; killed when the test ends.
+pub(crate) struct Process {
+    child: Child,
+    log: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+impl Process {
+    /// Waits until it says that it is ready.
+    pub(crate) async fn ready(&mut self) {
+        until("the worker is ready", PATIENCE, async || {
+            assert!(self.child.try_wait().unwrap().is_none(), "{}", self.log());
+            self.address().is_some()
+                && self
+                    .get("/readyz")
+                    .is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+        })
+        .await;
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Asks its HTTP listener for a path; none while it does not listen.
+    pub(crate) fn get(&self, path: &str) -> Option<String> {
+        let mut connection = TcpStream::connect(self.address()?).ok()?;
+        connection
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .ok()?;
+        write!(
+            connection,
+            "GET {path} HTTP/1.1\r\nhost: it\r\nconnection: close\r\n\r\n"
+        )
+        .ok()?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    }
+
+    /// Where it listens, once it has said so.
+    fn address(&self) -> Option<SocketAddr> {
+        let log = self.log();
+        let (_, rest) = log.split_once("http.address=")?;
+        rest.split_whitespace().next()?.parse().ok()
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+    }
+
+    /// Kills it, with nothing said to anybody.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn ended(&mut self, within: Duration) -> ExitStatus {
+        until("the worker has ended", within, async || {
+            self.child.try_wait().unwrap().is_some()
+        })
+        .await;
+        self.child.wait().unwrap()
+    }
+
+    /// Tells it to end, and waits until it has, cleanly.
+    pub(crate) async fn stop(mut self) {
+        self.signal(Signal::SIGTERM);
+        let status = self.ended(PATIENCE).await;
+        assert!(status.success(), "{status}: {}", self.log());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Ended already, or of no more use.
+        drop(self.child.kill());
+        drop(self.child.wait());
+        if std::thread::panicking() {
+            println!("--- log of worker {}\n{}", self.child.id(), self.log());
+        }
+    }
+}
+
+/// The sum of a metric over its labels.
+fn sum_of(rendered: &str, name: &str) -> f64 {
+    rendered
+        .lines()
+        .filter_map(|line| line.strip_prefix(name))
+        .filter(|rest| rest.starts_with(['{', ' ']))
+        .filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
+}
