@@ -4,6 +4,7 @@
 //! What a command prints for its user goes to standard output by `writeln!` and `?`, never by `println!`, which panics
 //! when the reader has gone; logs and errors go to standard error.
 
+mod bench;
 mod config;
 mod exit;
 mod serve;
@@ -35,6 +36,8 @@ pub enum Command {
     Serve(serve::Arguments),
     /// Print the configuration in force, secrets masked
     Config(config::Arguments),
+    /// Measure how fast this is, here
+    Bench(bench::Arguments),
 }
 
 /// Runs a command to its end.
@@ -47,6 +50,7 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Serve(arguments) => serve::run(&cli.globals, &arguments).await,
         Command::Config(arguments) => config::run(&cli.globals, &arguments),
+        Command::Bench(arguments) => bench::run(&cli.globals, &arguments).await,
     }
 }
 
@@ -71,6 +75,7 @@ mod tests {
         Commands:
           serve   Deliver until told to stop; with no database configured, over a private Postgres
           config  Print the configuration in force, secrets masked
+          bench   Measure how fast this is, here
           help    Print this message or the help of the given subcommand(s)
 
         Options:

@@ -18,7 +18,7 @@ use crate::metrics::Metrics;
 use crate::model::{Attempt, Lease, Resolution};
 
 /// Outcomes written by one statement.
-const BATCH_MAX: usize = 1000;
+pub const BATCH_MAX: usize = 1000;
 /// The pause after an error, and before rows that others had locked are tried again.
 const PAUSE: Duration = Duration::from_millis(100);
 

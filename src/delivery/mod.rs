@@ -46,9 +46,11 @@ use handler::Handler;
 use health::Reporter;
 use holder::Holder;
 use keeper::Keeper;
-use lanes::Lanes;
 use maintenance::Maintenance;
 use roster::Roster;
+
+pub use completer::BATCH_MAX as COMPLETION_BATCH_MAX;
+pub use lanes::{Lanes, Plan};
 
 /// What a worker goes by.
 #[derive(Debug)]

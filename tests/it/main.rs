@@ -4,6 +4,7 @@
     reason = "a test that cannot go on is a test that fails"
 )]
 
+mod bench;
 mod channels;
 mod cli;
 mod delivery;

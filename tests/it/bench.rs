@@ -1,0 +1,90 @@
+//! Every benchmark runs, over a Postgres of its own and over a given one, and prints what it is judged by. No figure is
+//! checked: on a busy machine it means nothing.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::postgres;
+
+/// Runs a small one; its report.
+fn bench(arguments: &[&str], database_url: Option<&str>) -> Value {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postrider"));
+    command
+        .arg("bench")
+        .args(arguments)
+        .args(["--quick", "--json"])
+        .env_remove("DATABASE_URL")
+        .current_dir(postgres::own_directory());
+    if let Some(url) = database_url {
+        command.env("DATABASE_URL", url);
+    }
+    let output = command.output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Looks whether a report names machine, server and command, and has these ratios, all of them numbers.
+fn check(report: &Value, ratios: &[&str]) {
+    assert!(report["machine"]["cores"].as_u64().unwrap() > 0, "{report}");
+    assert!(
+        report["command"]
+            .as_str()
+            .unwrap()
+            .starts_with("postrider bench "),
+        "{report}"
+    );
+    assert_eq!(report["postgres"][0][0], "version", "{report}");
+    let found: Vec<&str> = report["ratios"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|ratio| ratio["value"].is_f64())
+        .map(|ratio| ratio["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(found, ratios, "{report}");
+}
+
+#[test]
+fn drain_prints_its_ratios_and_leaves_nothing_behind() {
+    let ratios = [
+        "drain / what a and b allow together",
+        "the same by CPU time",
+        "worker's resident memory, MB",
+    ];
+    let before = leftovers();
+    check(&bench(&["drain"], None), &ratios);
+    assert_eq!(leftovers(), before);
+}
+
+#[tokio::test]
+async fn drain_uses_a_database_of_its_own_on_a_given_server() {
+    let database = postgres::empty_database().await;
+    let url = database.url();
+    let report = tokio::task::spawn_blocking(move || bench(&["drain", "--alone"], Some(&url)))
+        .await
+        .unwrap();
+    check(&report, &["worker's resident memory, MB"]);
+    let left: i64 = sqlx::query_scalar(
+        "select (select count(*) from pg_database where datname like 'postrider_bench_%') + (select count(*) from pg_namespace where nspname = 'postrider')",
+    )
+    .fetch_one(&mut database.connection().await)
+    .await
+    .unwrap();
+    assert_eq!(left, 0);
+}
+
+/// Directories of benchmarks.
+fn leftovers() -> usize {
+    let entries = std::fs::read_dir(std::env::temp_dir()).unwrap();
+    entries
+        .flatten()
+        .filter(|entry| {
+            entry
+                .file_name()
+                .to_string_lossy()
+                .starts_with("postrider-bench-")
+        })
+        .count()
+}
