@@ -6,7 +6,7 @@
 //!   accept and never answer still leave room for those that do.
 //! - What cannot start soon is not kept: it is given back, so that its lease does not keep others from it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -15,11 +15,14 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::breaker::{Breaker, BreakerSettings, BreakerState, Transition};
+use crate::backoff::Progress;
 use crate::channels::{Class, Outcome, Verdict};
 use crate::model::{Attempt, Delivery, Destination, Lease, Schedule};
 
-/// A target may start while it has fewer in flight than this share of the free slots.
-const SHARE_OF_FREE: u32 = 32;
+/// A target may start while it has fewer in flight than one part in so many of the free slots.
+const SHARE_OF_FREE: u32 = 4;
+/// One part in so many of all slots is not for targets whose last attempt failed.
+const RESERVE: u32 = 10;
 /// For how long at most a target's waiting deliveries should last at its present pace.
 const WAITING_MAX: Duration = Duration::from_millis(250);
 /// Waiting deliveries a target may always have.
@@ -103,7 +106,7 @@ struct State {
     /// Targets that wait for slots to be free.
     crowded: VecDeque<i64>,
     /// Every lease this worker answers for, until the database has its outcome.
-    held: HashMap<i64, Held>,
+    held: HashMap<Lease, Held>,
     in_flight: u32,
     waiting: u32,
     wakers: Vec<Waker>,
@@ -112,11 +115,11 @@ struct State {
 
 #[derive(Debug, Clone, Copy)]
 struct Held {
-    token: i64,
     target: i64,
     lease_ends: Instant,
     since: Instant,
     stage: Stage,
+    progress: Progress,
 }
 
 /// How far a held delivery is.
@@ -167,14 +170,19 @@ impl Dispatch {
         for job in jobs {
             let target = job.delivery.target;
             let lease = job.delivery.lease;
+            let progress = Progress {
+                attempts: job.delivery.attempts,
+                attempts_max: job.delivery.attempts_max,
+                since_first_attempt: job.delivery.since_first_attempt,
+            };
             state.held.insert(
-                lease.delivery,
+                lease,
                 Held {
-                    token: lease.token,
                     target,
                     lease_ends,
                     since: now,
                     stage: Stage::Waiting,
+                    progress,
                 },
             );
             let entry = state
@@ -197,10 +205,7 @@ impl Dispatch {
     pub fn poll_next(&self, waker: &Waker) -> Poll<Option<Job>> {
         let now = Instant::now();
         let mut state = self.lock();
-        let free = self.limits.in_flight_max.saturating_sub(state.in_flight);
-        if free > 0
-            && let Some(job) = state.start_next(free, now)
-        {
+        if let Some(job) = state.start_next(self.limits.in_flight_max, now) {
             if state.waiting < self.limits.in_flight_max {
                 self.room.notify_one();
             }
@@ -220,8 +225,8 @@ impl Dispatch {
         let now = Instant::now();
         let mut state = self.lock();
         let state = &mut *state;
-        let held = state.held.get_mut(&attempt.lease.delivery)?;
-        if held.token != attempt.lease.token || held.stage != Stage::InFlight {
+        let held = state.held.get_mut(&attempt.lease)?;
+        if held.stage != Stage::InFlight {
             return None;
         }
         held.stage = Stage::Finished;
@@ -250,23 +255,17 @@ impl Dispatch {
     pub fn settled(&self, leases: impl IntoIterator<Item = Lease>) {
         let mut state = self.lock();
         for lease in leases {
-            if state
-                .held
-                .get(&lease.delivery)
-                .is_some_and(|held| held.token == lease.token)
-            {
-                state.held.remove(&lease.delivery);
-            }
+            state.held.remove(&lease);
         }
         self.room.notify_one();
     }
 
-    /// The lease of a job that is in flight, by the delivery's id: for a handler that panicked.
-    pub fn lease_of(&self, delivery: i64) -> Option<Lease> {
-        self.lock().held.get(&delivery).map(|held| Lease {
-            delivery,
-            token: held.token,
-        })
+    /// The lease of a delivery that is in flight and how far it has come, for a handler that panicked.
+    pub fn in_flight(&self, delivery: i64) -> Option<(Lease, Progress)> {
+        let state = self.lock();
+        let mut held = state.held.iter();
+        held.find(|(lease, held)| lease.delivery == delivery && held.stage == Stage::InFlight)
+            .map(|(lease, held)| (*lease, held.progress))
     }
 
     /// Targets that have enough waiting here, or may not be sent to now.
@@ -312,15 +311,11 @@ impl Dispatch {
         let mut state = self.lock();
         let mut extend = Vec::new();
         let mut give_up = Vec::new();
-        for (delivery, held) in &state.held {
-            let lease = Lease {
-                delivery: *delivery,
-                token: held.token,
-            };
+        for (lease, held) in &state.held {
             if held.stage == Stage::Waiting && now.duration_since(held.since) >= patience {
-                give_up.push(lease);
+                give_up.push(*lease);
             } else if held.lease_ends <= now + margin {
-                extend.push(lease);
+                extend.push(*lease);
             }
         }
         state.drop_waiting(&give_up);
@@ -335,7 +330,7 @@ impl Dispatch {
         for lease in asked {
             if !kept.contains(&lease.delivery) {
                 lost.push(*lease);
-            } else if let Some(held) = state.held.get_mut(&lease.delivery) {
+            } else if let Some(held) = state.held.get_mut(lease) {
                 held.lease_ends = lease_ends;
             }
         }
@@ -420,9 +415,13 @@ impl Dispatch {
 
 impl State {
     /// Starts the next delivery whose target may start one.
-    fn start_next(&mut self, free: u32, now: Instant) -> Option<Job> {
-        for _ in 0..self.ready.len() {
-            let id = self.ready.pop_front()?;
+    fn start_next(&mut self, in_flight_max: u32, now: Instant) -> Option<Job> {
+        let free = in_flight_max.saturating_sub(self.in_flight);
+        if free == 0 {
+            return None;
+        }
+        // Ends: each round starts something, drops something, or takes a target out of the line.
+        while let Some(id) = self.ready.pop_front() {
             let Some(target) = self.targets.get_mut(&id) else {
                 continue;
             };
@@ -433,7 +432,8 @@ impl State {
             if target.in_flight >= target.breaker.allows(now, target.allowed) {
                 continue; // its own next finish, or the next push, makes it ready again
             }
-            if target.in_flight >= (free / SHARE_OF_FREE).max(1) {
+            let scarce = target.failing && free < in_flight_max / RESERVE;
+            if target.in_flight >= (free / SHARE_OF_FREE).max(1) || (scarce && self.in_flight > 0) {
                 target.in_ready = true;
                 self.crowded.push_back(id);
                 continue;
@@ -448,23 +448,17 @@ impl State {
             // After a freeze or with the database long away: the lease is lost, or as good as. Somebody else has it.
             if self
                 .held
-                .get(&lease.delivery)
-                .is_none_or(|held| held.token != lease.token || held.lease_ends < now + job.timeout)
+                .get(&lease)
+                .is_none_or(|held| held.lease_ends < now + job.timeout)
             {
-                if self
-                    .held
-                    .get(&lease.delivery)
-                    .is_some_and(|held| held.token == lease.token)
-                {
-                    self.held.remove(&lease.delivery);
-                }
+                self.held.remove(&lease);
                 continue;
             }
             target.breaker.started(now);
             target.in_flight += 1;
             target.used_at = now;
             self.in_flight += 1;
-            if let Some(held) = self.held.get_mut(&job.delivery.lease.delivery) {
+            if let Some(held) = self.held.get_mut(&lease) {
                 held.stage = Stage::InFlight;
             }
             return Some(job);
@@ -489,19 +483,14 @@ impl State {
 
     /// Forgets deliveries that have not started.
     fn drop_waiting(&mut self, leases: &[Lease]) {
-        let gone: HashMap<i64, i64> = leases
-            .iter()
-            .map(|lease| (lease.delivery, lease.token))
-            .collect();
-        let is_gone = |lease: &Lease| gone.get(&lease.delivery) == Some(&lease.token);
+        let gone: HashSet<Lease> = leases.iter().copied().collect();
         let mut targets: Vec<i64> = Vec::new();
         for lease in leases {
-            if let Some(held) = self.held.get(&lease.delivery)
-                && held.token == lease.token
+            if let Some(held) = self.held.get(lease)
                 && held.stage == Stage::Waiting
             {
                 targets.push(held.target);
-                self.held.remove(&lease.delivery);
+                self.held.remove(lease);
             }
         }
         targets.sort_unstable();
@@ -509,7 +498,9 @@ impl State {
         for id in targets {
             if let Some(target) = self.targets.get_mut(&id) {
                 let before = target.waiting.len();
-                target.waiting.retain(|job| !is_gone(&job.delivery.lease));
+                target
+                    .waiting
+                    .retain(|job| !gone.contains(&job.delivery.lease));
                 self.waiting -= u32::try_from(before - target.waiting.len()).unwrap_or(0);
             }
         }
@@ -618,5 +609,239 @@ impl Pace {
             self.count = 0;
             self.since = now;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use bytes::Bytes;
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::channels::{Failure, Receipt, Retry};
+    use crate::model::{Channel, Resolution};
+
+    const LEASE: Duration = Duration::from_secs(90);
+
+    fn dispatch(in_flight_max: u32) -> Dispatch {
+        Dispatch::new(Limits {
+            in_flight_max,
+            breaker: BreakerSettings {
+                failures_consecutive: 10,
+                failures_share: 0.5,
+                window: 50,
+                probe: Duration::from_secs(30),
+                probe_max: Duration::from_mins(10),
+            },
+        })
+    }
+
+    fn job(id: i64, target: i64) -> Job {
+        Job {
+            delivery: Delivery {
+                lease: Lease {
+                    delivery: id,
+                    token: 1,
+                },
+                target,
+                lane: 0,
+                event_id: format!("row-{id}"),
+                event_type: "t".into(),
+                instance: "x".into(),
+                channel: Channel::Webhook,
+                endpoint_id: Some(target),
+                endpoint_version: Some(1),
+                url: "http://localhost".into(),
+                auth_header: None,
+                payload: Bytes::new(),
+                occurred_at: OffsetDateTime::UNIX_EPOCH,
+                age: Duration::ZERO,
+                crashes: 0,
+                attempts: 0,
+                attempts_max: 5,
+                since_first_attempt: None,
+            },
+            to: Destination::Direct {
+                url: "http://localhost".into(),
+                authorization: None,
+            },
+            schedule: Arc::new(Schedule {
+                name: "default".into(),
+                waits: vec![Duration::from_secs(1)],
+                jitter: 0.0,
+                jitter_both_ways: false,
+                final_statuses: Vec::new(),
+            }),
+            timeout: Duration::from_secs(5),
+            in_flight_max: 10,
+            claimed_at: Instant::now(),
+        }
+    }
+
+    fn push(dispatch: &Dispatch, jobs: impl IntoIterator<Item = Job>) {
+        dispatch.push(jobs.into_iter().collect(), Instant::now() + LEASE);
+    }
+
+    /// Starts all that may start; answers with the targets.
+    fn start_all(dispatch: &Dispatch) -> Vec<Job> {
+        let mut started = Vec::new();
+        while let Poll::Ready(Some(job)) = dispatch.poll_next(Waker::noop()) {
+            started.push(job);
+        }
+        started
+    }
+
+    fn end(dispatch: &Dispatch, job: &Job, delivered: bool) -> Option<News> {
+        let outcome = if delivered {
+            Outcome::Delivered(Receipt::default())
+        } else {
+            Outcome::Failed(Failure {
+                class: Class::Server,
+                status: Some(500),
+                detail: "500".into(),
+                response: Bytes::new(),
+                retry: Retry::OnSchedule,
+                verdict: Verdict::None,
+            })
+        };
+        dispatch.finished(&Attempt {
+            lease: job.delivery.lease,
+            url_is_stale: false,
+            duration: Duration::ZERO,
+            outcome,
+            resolution: Resolution::Delivered,
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_target_has_no_more_in_flight_than_its_limit() {
+        let dispatch = dispatch(1000);
+        push(&dispatch, (0..50).map(|id| job(id, 7)));
+        let started = start_all(&dispatch);
+        assert_eq!(started.len(), 10);
+        end(&dispatch, &started[0], true);
+        assert_eq!(start_all(&dispatch).len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn targets_take_turns() {
+        let dispatch = dispatch(1000);
+        push(&dispatch, (0..5).map(|id| job(id, 1)));
+        push(&dispatch, (5..10).map(|id| job(id, 2)));
+        let order: Vec<i64> = start_all(&dispatch)
+            .iter()
+            .map(|job| job.delivery.target)
+            .collect();
+        assert_eq!(order, [1, 2, 1, 2, 1, 2, 1, 2, 1, 2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hundred_targets_that_never_answer_leave_room_for_one_that_does() {
+        let dispatch = dispatch(1000);
+        push(&dispatch, (0..5000).map(|id| job(id, 1 + id % 100)));
+        assert!(start_all(&dispatch).len() < 1000);
+        push(&dispatch, (5000..5005).map(|id| job(id, 500)));
+        assert_eq!(start_all(&dispatch).len(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_crowded_target_starts_as_soon_as_others_end() {
+        let dispatch = dispatch(16);
+        push(&dispatch, (0..10).map(|id| job(id, 1)));
+        let first = start_all(&dispatch);
+        assert_eq!(first.len(), 3);
+        for job in &first {
+            end(&dispatch, job, true);
+        }
+        assert_eq!(start_all(&dispatch).len(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_open_breaker_holds_its_target_and_gives_back_what_waited() {
+        let dispatch = dispatch(1000);
+        push(&dispatch, (0..30).map(|id| job(id, 7)));
+        let started = start_all(&dispatch);
+        let news: Vec<News> = started
+            .iter()
+            .filter_map(|job| end(&dispatch, job, false))
+            .collect();
+        assert_eq!(
+            news.len(),
+            2,
+            "once at the first failure, once when it opened: {news:?}"
+        );
+        assert!(start_all(&dispatch).is_empty());
+        assert_eq!(dispatch.busy(), [7]);
+        let back = dispatch.take_held_back();
+        assert_eq!(back.len(), 20);
+        assert!(
+            back.iter()
+                .all(|(_, wait)| *wait == Some(Duration::from_secs(30)))
+        );
+        tokio::time::advance(Duration::from_secs(30)).await;
+        assert!(dispatch.busy().is_empty());
+        push(&dispatch, (100..110).map(|id| job(id, 7)));
+        let probe = start_all(&dispatch);
+        assert_eq!(probe.len(), 1);
+        assert_eq!(
+            end(&dispatch, &probe[0], true).map(|news| news.what),
+            Some(Happening::Recovered)
+        );
+        assert_eq!(start_all(&dispatch).len(), 9);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_slept_past_its_lease_is_not_started() {
+        let dispatch = dispatch(1000);
+        push(&dispatch, [job(1, 7)]);
+        tokio::time::advance(LEASE).await;
+        assert!(start_all(&dispatch).is_empty());
+        assert_eq!(dispatch.standing().waiting, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_delivery_claimed_again_while_its_old_attempt_is_out_counts_once_each() {
+        let dispatch = dispatch(1000);
+        push(&dispatch, [job(1, 7)]);
+        let old = start_all(&dispatch).remove(0);
+        let mut again = job(1, 7);
+        again.delivery.lease.token = 2;
+        push(&dispatch, [again]);
+        let new = start_all(&dispatch).remove(0);
+        end(&dispatch, &old, true);
+        end(&dispatch, &new, true);
+        assert_eq!(dispatch.standing().in_flight, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn closing_gives_back_what_has_not_started_and_ends_the_workers() {
+        let dispatch = dispatch(1000);
+        push(&dispatch, (0..30).map(|id| job(id, 7)));
+        let started = start_all(&dispatch);
+        assert_eq!(dispatch.close().len(), 20);
+        assert!(matches!(
+            dispatch.poll_next(Waker::noop()),
+            Poll::Ready(None)
+        ));
+        for job in &started {
+            end(&dispatch, job, true);
+        }
+        dispatch.wait_until_idle().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn leases_are_kept_until_the_database_has_the_outcome_and_impatient_ones_given_up() {
+        let dispatch = dispatch(1000);
+        push(&dispatch, (0..30).map(|id| job(id, 7)));
+        let started = start_all(&dispatch);
+        end(&dispatch, &started[0], true);
+        tokio::time::advance(Duration::from_mins(1)).await;
+        let (extend, give_up) = dispatch.expiring(LEASE / 2, Duration::from_secs(30));
+        assert_eq!((extend.len(), give_up.len()), (10, 20));
+        dispatch.settled([started[0].delivery.lease]);
+        let (extend, _) = dispatch.expiring(LEASE / 2, Duration::from_secs(30));
+        assert_eq!(extend.len(), 9);
     }
 }

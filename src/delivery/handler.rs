@@ -97,16 +97,11 @@ impl Handler {
             panic,
             "the handler of a delivery panicked"
         );
+        let (lease, progress) = self.dispatch.in_flight(delivery)?;
         let outcome = crash(format!("the handler panicked: {panic}"), Retry::OnSchedule);
-        let progress = Progress {
-            attempts: 0,
-            attempts_max: CRASHES_MAX,
-            since_first_attempt: None,
-        };
         let resolution =
             backoff::resolve(&outcome, &self.default_schedule, progress, rand::random());
         self.count(Channel::Webhook, &outcome, resolution, Duration::ZERO);
-        let lease = self.dispatch.lease_of(delivery)?;
         Some(Attempt {
             lease,
             url_is_stale: false,
