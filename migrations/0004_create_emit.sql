@@ -88,8 +88,9 @@ begin
   insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id, event_id, event_nonce)
   select emit.instance, postrider.endpoint_url(e.url, e.by_events, emit.type)
        , convert_to(case when e.media_base64 then emit.data else postrider.without_media_base64(emit.data) end::text, 'UTF8')
-       , emit.type, coalesce(e.max_attempts, s.max_attempts), e.channel, e.id, event, event_nonce
-  from postrider.endpoints e join postrider.schedules s on s.name = e.schedule
+       , emit.type, coalesce(e.max_attempts, (select s.max_attempts from postrider.schedules s where s.name = e.schedule))
+       , e.channel, e.id, event, event_nonce
+  from postrider.endpoints e
   where e.instance_id = owner and e.state <> 'disabled' and (e.events = '{}' or emit.type = any (e.events));
   -- Deliveries ring by their own trigger; an event that nobody wants yet still has to reach whoever tails the log.
   if not found then perform postrider.ring(); end if;

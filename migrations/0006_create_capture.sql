@@ -94,21 +94,23 @@ declare
   event bigint;
   event_nonce integer;
 begin
-  select i.id into owner from postrider.instances i where i.name = emit_captured.instance;
-  if owner is null or data is null or octet_length(data::text) > 1048576 then
+  if idempotency_key is not null or data is null or octet_length(data::text) > 1048576 then
     perform postrider.check_captured_or_fail(capture, relation, type, instance, data);
-  end if;
-  if idempotency_key is not null then
     perform postrider.emit(instance, type, data, idempotency_key);
     return;
   end if;
-  insert into postrider.events (instance_id, type, data) values (owner, type, data)
-  returning id, nonce into event, event_nonce;
+  insert into postrider.events (instance_id, type, data)
+  select i.id, emit_captured.type, emit_captured.data from postrider.instances i where i.name = emit_captured.instance
+  returning id, nonce, instance_id into event, event_nonce, owner;
+  if owner is null then
+    perform postrider.check_captured_or_fail(capture, relation, type, instance, data);
+  end if;
   insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id, event_id, event_nonce)
   select emit_captured.instance, postrider.endpoint_url(e.url, e.by_events, emit_captured.type)
        , convert_to(case when e.media_base64 then emit_captured.data else postrider.without_media_base64(emit_captured.data) end::text, 'UTF8')
-       , emit_captured.type, coalesce(e.max_attempts, s.max_attempts), e.channel, e.id, event, event_nonce
-  from postrider.endpoints e join postrider.schedules s on s.name = e.schedule
+       , emit_captured.type, coalesce(e.max_attempts, (select s.max_attempts from postrider.schedules s where s.name = e.schedule))
+       , e.channel, e.id, event, event_nonce
+  from postrider.endpoints e
   where e.instance_id = owner and e.state <> 'disabled' and (e.events = '{}' or emit_captured.type = any (e.events));
   if not found then perform postrider.ring(); end if;
 end $$;
@@ -117,10 +119,6 @@ comment on function postrider.emit_captured(text, regclass, text, text, json, te
 create function postrider.emit_captured(capture text, relation regclass, type text, instances text[], data json[], idempotency_keys text[]) returns void
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  if cardinality(instances) = 1 then
-    perform postrider.emit_captured(capture, relation, type, instances[1], data[1], idempotency_keys[1]);
-    return;
-  end if;
   if postrider.any_refused(type, instances, data) then
     perform postrider.check_captured_or_fail(capture, relation, type, r.instance, r.data)
     from unnest(instances, emit_captured.data) as r(instance, data);

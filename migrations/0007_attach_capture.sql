@@ -253,18 +253,20 @@ begin
     otherwise := format('get stacked diagnostics state = returned_sqlstate, said = message_text, details = pg_exception_detail, advice = pg_exception_hint;
     perform postrider.capture_failed(%L, tg_relid, state, said, details, advice);', facts ->> 'name');
   end if;
-  return format($body$-- postrider.capture %s
+  return format($body$-- postrider.capture %1$s
 declare
   instances text[]; events json[]; keys text[]; careful boolean := false; pair record;
   instance text; event json; key text; state text; said text; details text; advice text;
 begin
   begin
-    %s
+    %2$s
   exception when others then
-    %s
-  end;%s
-  if cardinality(instances) > 0 then
-    perform postrider.emit_captured(%L, tg_relid, %L, instances, events, keys);
+    %3$s
+  end;%4$s
+  if cardinality(instances) = 1 then
+    perform postrider.emit_captured(%5$L, tg_relid, %6$L, instances[1], events[1], keys[1]);
+  elsif instances <> '{}' then
+    perform postrider.emit_captured(%5$L, tg_relid, %6$L, instances, events, keys);
   end if;
   return null;
 end
@@ -299,8 +301,8 @@ declare
   instances text[] := '{}'; events json[] := '{}'; keys text[] := '{}';
   instance text; event json; key text; state text; said text; details text; advice text;
 begin%s
-  if cardinality(instances) > 0 then
-    perform postrider.emit_captured(%L, tg_relid, %L, instances, events, keys);
+  if instances <> '{}' then
+    perform postrider.emit_captured(%L, tg_relid, %L, instances[1], events[1], keys[1]);
   end if;
   return null;
 end
