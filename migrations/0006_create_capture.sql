@@ -126,3 +126,30 @@ begin
   perform postrider.emit_rows(instances, array_fill(type, array[cardinality(instances)]), data, idempotency_keys);
 end $$;
 comment on function postrider.emit_captured(text, regclass, text, text[], json[], text[]) is 'For captures: emits the events of one statement''s rows.';
+
+-- An UPDATE that moves a row to another partition fires the row triggers of a delete and an insert. What they must know
+-- of one another is kept in a setting for the time of the statement, sealed, since any role may set a setting.
+create table postrider.capture_seal (
+  one boolean primary key default true check (one)
+, secret text not null default gen_random_uuid()::text || gen_random_uuid()::text
+);
+comment on table postrider.capture_seal is 'One row: what the state of a captured UPDATE is sealed with.';
+comment on column postrider.capture_seal.one is 'Always true: there is one row.';
+comment on column postrider.capture_seal.secret is 'Random, never shown.';
+insert into postrider.capture_seal default values;
+
+create function postrider.sealed_state(name text, state text) returns text
+  language sql stable security definer set search_path = pg_catalog, pg_temp
+return (select encode(sha256(convert_to(concat_ws('|', s.secret, pg_backend_pid(), now(), name, state), 'UTF8')), 'hex') || state from postrider.capture_seal s);
+comment on function postrider.sealed_state(text, text) is 'For captures: a state and the proof that a trigger of this transaction wrote it.';
+
+create function postrider.capture_state(name text) returns text
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  given text := current_setting(name, true);
+begin
+  -- Empty but for updates of partitioned tables, so the seal is seldom looked at.
+  if given is null or given = '' or given <> postrider.sealed_state(name, substr(given, 65)) then return null; end if;
+  return substr(given, 65);
+end $$;
+comment on function postrider.capture_state(text) is 'For captures: the state of the UPDATE under way; null when there is none.';

@@ -13,7 +13,7 @@
 create function postrider.capture_schema(owner name) returns name
   language sql immutable parallel safe
   return case when octet_length(owner::text) <= 44 then 'postrider_captures_' || owner
-              else 'postrider_captures_' || left(md5(owner::text), 32) end::name;
+              else 'postrider_captures_' || left(encode(sha256(convert_to(owner::text, 'UTF8')), 'hex'), 32) end::name;
 comment on function postrider.capture_schema(name) is 'The schema that holds the generated functions of a table owner.';
 
 create function postrider.create_capture_schema(owner name) returns void
@@ -80,7 +80,7 @@ create view postrider.captures as
 select c.relation, c.name, c.type, c.operations, e.instance, e.data, e.when_, c.columns, e.idempotency_key, c.on_error, c.level, c.replicated, c.enabled, c.runs_as
 from (
   select t.relation, t.home, t.runs_as, t.facts ->> 'base' as base, t.facts ->> 'name' as name, t.facts ->> 'type' as type
-       , array_agg(t.facts ->> 'operation' order by t.facts ->> 'operation') as operations
+       , (select array_agg(o.name order by o.name) from jsonb_array_elements_text(min((t.facts -> 'operations')::text)::jsonb) as o(name)) as operations
        , (select array_agg(a.name) from jsonb_array_elements_text(nullif(min((t.facts -> 'columns')::text)::jsonb, 'null')) as a(name)) as columns
        , min(t.facts ->> 'on_error') as on_error, min(t.facts ->> 'level') as level
        , bool_and((t.facts ->> 'replicated')::boolean) as replicated, bool_and(t.enabled in ('O', 'A')) as enabled
@@ -126,7 +126,7 @@ declare
   row_type text;
 begin
   -- A semicolon outside of quotes would be a second statement.
-  if regexp_replace(expression, $r$'(''|[^'])*'|"[^"]*"|\$([A-Za-z_]\w*)?\$.*?\$\2\$$r$, '', 'g') ~ ';' or btrim(expression) = '' then
+  if regexp_replace(expression, $r$'(''|[^'])*'|"[^"]*"|\$([A-Za-z_]\w*)?\$.*?\$\2\$|--[^\n]*|/\*.*?\*/$r$, '', 'g') ~ ';' or btrim(expression) = '' then
     perform postrider.bad_capture(argument, 'is not an SQL expression', 'Give one expression over new and old, without a semicolon.');
   end if;
   select format('%I.%I', n.nspname, c.relname) into row_type from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = relation;
@@ -191,11 +191,11 @@ comment on function postrider.columns_as_json(text[]) is 'The expression that ma
 create function postrider.capture_source(operation text, as_row text) returns text
   language sql immutable set search_path = pg_catalog, pg_temp
 return case operation
-  when 'insert' then format('(select %s(x) as new_row, null as old_row from new_rows x) p', as_row)
-  when 'delete' then format('(select null as new_row, %s(x) as old_row from old_rows x) p', as_row)
+  when 'insert' then format('(select %s(x.*) as new_row, null as old_row from new_rows x) p', as_row)
+  when 'delete' then format('(select null as new_row, %s(x.*) as old_row from old_rows x) p', as_row)
   else format(
-    '(select n.new_row, o.old_row from (select %1$s(x) as new_row, row_number() over () as number from new_rows x) n'
-    ' full join (select %1$s(x) as old_row, row_number() over () as number from old_rows x) o using (number) order by number offset 0) p', as_row)
+    '(select n.new_row, o.old_row from (select %1$s(x.*) as new_row, row_number() over () as number from new_rows x) n'
+    ' full join (select %1$s(x.*) as old_row, row_number() over () as number from old_rows x) o using (number) order by number offset 0) p', as_row)
   end;
 comment on function postrider.capture_source(text, text) is 'The rows of one statement, as the FROM item of a generated trigger function.';
 
@@ -218,11 +218,12 @@ return format($body$
     exception when others then
       get stacked diagnostics state = returned_sqlstate, said = message_text;
       if state ~ '^(40|53|57|58|XX|0A|25)' then raise; end if;
-      perform postrider.record_capture_failure(%6$L, tg_relid, %7$L, state, regexp_replace(said, '^postrider: ', ''), to_json(%8$s));
+      perform postrider.record_capture_failure(%6$L, %9$s, %7$s, state, regexp_replace(said, '^postrider: ', ''), to_json(%8$s));
     end;
 $body$, case when (facts ->> 'when')::boolean then facts ->> 'function' || '_when' || arguments else 'true' end, facts ->> 'function', arguments
       , case when (facts ->> 'key')::boolean then facts ->> 'function' || '_key' || arguments else 'null' end
-      , facts ->> 'type', facts ->> 'name', facts ->> 'operation', "row");
+      , facts ->> 'type', facts ->> 'name', coalesce(quote_literal(facts ->> 'operation'), 'operation'), "row"
+      , case when facts ? 'operation' then 'tg_relid' else 'written' end);
 comment on function postrider.capture_row_with_care(jsonb, text, text) is 'The part of a generated trigger function that skips a row that fails.';
 
 create function postrider.capture_statement_body(facts jsonb) returns text
@@ -274,41 +275,124 @@ $body$, facts, evaluate, otherwise, care, facts ->> 'name', facts ->> 'type');
 end $$;
 comment on function postrider.capture_statement_body(jsonb) is 'The body of a statement trigger''s function.';
 
-create function postrider.capture_row_body(facts jsonb) returns text
+-- Row triggers all call one function, as the event of a row that moved is put together from two of them.
+create function postrider.capture_row_emitter(facts jsonb) returns text
   language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
-  operation text := facts ->> 'operation';
-  given text := postrider.capture_arguments(operation, 'new', 'old');
+  given text := '(new_row, old_row, operation)';
   evaluate text;
 begin
   if facts ->> 'on_error' = 'skip' then
-    evaluate := postrider.capture_row_with_care(facts, given, case operation when 'delete' then 'old' else 'new' end);
+    evaluate := postrider.capture_row_with_care(facts, given, 'coalesce(new_row, old_row)');
   else
     evaluate := format($body$
   begin
-    if not coalesce(%1$s, false) then return null; end if;
+    if not coalesce(%1$s, false) then return; end if;
     instance := %2$s_instance%3$s; event := %2$s_data%3$s; key := %4$s;
   exception when others then
     get stacked diagnostics state = returned_sqlstate, said = message_text, details = pg_exception_detail, advice = pg_exception_hint;
-    perform postrider.capture_failed(%5$L, tg_relid, state, said, details, advice);
+    perform postrider.capture_failed(%5$L, written, state, said, details, advice);
   end;
-  instances := array[instance]; events := array[event]; keys := array[key];
-$body$, case when (facts ->> 'when')::boolean then facts ->> 'function' || '_when' || given else 'true' end, facts ->> 'function', given
+  instances := array[instance]; events := array[event]; keys := array[key];$body$
+      , case when (facts ->> 'when')::boolean then facts ->> 'function' || '_when' || given else 'true' end, facts ->> 'function', given
       , case when (facts ->> 'key')::boolean then facts ->> 'function' || '_key' || given else 'null' end, facts ->> 'name');
   end if;
-  return format($body$-- postrider.capture %s
+  return format($body$
 declare
   instances text[] := '{}'; events json[] := '{}'; keys text[] := '{}';
   instance text; event json; key text; state text; said text; details text; advice text;
-begin%s
+begin
+  if operation <> all (%L::text[]) then return; end if;%s
   if instances <> '{}' then
-    perform postrider.emit_captured(%L, tg_relid, %L, instances[1], events[1], keys[1]);
+    perform postrider.emit_captured(%L, written, %L, instances[1], events[1], keys[1]);
+  end if;
+end
+$body$, (select array_agg(o) from jsonb_array_elements_text(facts -> 'operations') o), evaluate, facts ->> 'name', facts ->> 'type');
+end $$;
+comment on function postrider.capture_row_emitter(jsonb) is 'The body of the function that row triggers call.';
+
+-- The state of an UPDATE, in a setting of its nesting depth: "u", and behind it the row that was taken out of a
+-- partition and not yet put into another. A MERGE that deletes by itself clears the state, and then a moved row is a
+-- delete and an insert, as it is where the UPDATE names a partitioned partition that was made after the capture.
+create function postrider.capture_row_body(facts jsonb) returns text
+  language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  emitter text := facts ->> 'function' || '_emit';
+  operation text := facts ->> 'operation';
+  plain text := format('perform %s%s;', emitter
+    , regexp_replace(postrider.capture_arguments(operation, 'new', 'old'), '\)$', ', tg_relid)'));
+begin
+  if (facts ->> 'moves')::boolean and operation = 'insert' then
+    plain := format($body$state := postrider.capture_state(setting);
+  if length(state) > 1 then
+    perform set_config(setting, postrider.sealed_state(setting, 'u'), true);
+    perform %1$s(new, %2$s_parsed(substr(state, 2)), 'update', tg_relid);
+  else
+    %3$s
+  end if;$body$, emitter, facts ->> 'function', plain);
+  elsif (facts ->> 'moves')::boolean and operation = 'delete' then
+    plain := format($body$state := postrider.capture_state(setting);
+  if state is null then
+    %3$s
+  else
+    if length(state) > 1 then perform %1$s(null, %2$s_parsed(substr(state, 2)), 'delete', tg_relid); end if;
+    perform set_config(setting, postrider.sealed_state(setting, 'u' || %2$s_text(old)), true);
+  end if;$body$, emitter, facts ->> 'function', plain);
+  end if;
+  return format($body$-- postrider.capture %s
+declare
+  setting text := %L || pg_trigger_depth(); state text;
+begin
+  %s
+  return null;
+end
+$body$, facts, 'postrider.' || (facts ->> 'base') || '_', plain);
+end $$;
+comment on function postrider.capture_row_body(jsonb) is 'The body of a row trigger''s function.';
+
+create function postrider.capture_moves_body(facts jsonb) returns text
+  language sql immutable set search_path = pg_catalog, pg_temp
+return format($body$
+declare
+  setting text := %1$L || pg_trigger_depth(); state text := postrider.capture_state(setting);
+begin
+  if tg_op = 'UPDATE' and tg_when = 'BEFORE' then
+    perform set_config(setting, postrider.sealed_state(setting, 'u'), true);
+  elsif state is not null then
+    perform set_config(setting, '', true);
+    if length(state) > 1 then perform %2$s_emit(null, %2$s_parsed(substr(state, 2)), 'delete', tg_relid); end if;
   end if;
   return null;
 end
-$body$, facts, evaluate, facts ->> 'name', facts ->> 'type');
+$body$, 'postrider.' || (facts ->> 'base') || '_', facts ->> 'function');
+comment on function postrider.capture_moves_body(jsonb) is 'The body of the statement triggers that tell an UPDATE of a partitioned table from inserts and deletes.';
+
+create function postrider.attach_capture_moves(root regclass, facts jsonb, path text) returns void
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  base text := facts ->> 'function';
+  partitioned text;
+  root_type text;
+  timing text;
+begin
+  select format('%I.%I', n.nspname, c.relname) into root_type from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = root;
+  execute format('create function %s_text(captured %s) returns text language sql volatile return captured::text', base, root_type);
+  execute format('revoke all on function %s_text(%s) from public', base, root_type);
+  execute format('create function %s_parsed(captured text) returns %s language sql volatile return captured::%2$s', base, root_type);
+  execute format('revoke all on function %s_parsed(text) from public', base);
+  execute format('create function %s_moves() returns trigger language plpgsql security definer set search_path = %s as %L', base, path, postrider.capture_moves_body(facts));
+  execute format('revoke all on function %s_moves() from public', base);
+  for partitioned in
+    select format('%I.%I', n.nspname, c.relname) from pg_partition_tree(root) t join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind = 'p'
+  loop
+    foreach timing in array array['before update', 'before delete', 'after update'] loop
+      execute format('create or replace trigger %I %s on %s for each statement execute function %s_moves()'
+        , postrider.capture_trigger_name(facts ->> 'name', replace(timing, ' ', '_')), timing, partitioned, base);
+    end loop;
+  end loop;
 end $$;
-comment on function postrider.capture_row_body(jsonb) is 'The body of a row trigger''s function.';
+comment on function postrider.attach_capture_moves(regclass, jsonb, text) is 'Makes the triggers that tell of rows moving between partitions.';
 
 -- Triggers for one table, and for all operations of the capture.
 create function postrider.attach_capture_triggers(relation regclass, root regclass, facts jsonb, path text) returns void
@@ -325,7 +409,13 @@ begin
   execute format('create function %1$s_row(captured %2$s) returns %3$s language sql immutable return captured%4$s', base, own_type, root_type
     , case when relation = root then '' else format('::%s', root_type) end);
   execute format('revoke all on function %s_row(%s) from public', base, own_type);
-  for operation in select jsonb_array_elements_text(facts -> 'operations') loop
+  if facts ->> 'level' = 'row' and relation = root then
+    execute format('create function %s_emit(new_row %2$s, old_row %2$s, operation text, written regclass) returns void language plpgsql as %3$L'
+      , base, own_type, postrider.capture_row_emitter(facts));
+    execute format('revoke all on function %s_emit(%2$s, %2$s, text, regclass) from public', base, own_type);
+  end if;
+  if (facts ->> 'moves')::boolean then perform postrider.attach_capture_moves(relation, facts, path); end if;
+  for operation in select jsonb_array_elements_text(case when (facts ->> 'moves')::boolean then '["insert", "update", "delete"]' else facts -> 'operations' end) loop
     told := facts || jsonb_build_object('operation', operation, 'inherited', relation <> root, 'as_row', base || '_row');
     execute format('create function %s_on_%s() returns trigger language plpgsql security definer set search_path = %s as %L'
       , base, operation, path, case facts ->> 'level' when 'row' then postrider.capture_row_body(told) else postrider.capture_statement_body(told) end);
@@ -345,7 +435,7 @@ comment on function postrider.attach_capture_triggers(regclass, regclass, jsonb,
 
 create function postrider.capture_trigger_name(name text, operation text) returns name
   language sql immutable parallel safe
-  return ('postrider_' || case when octet_length(name) <= 44 then name else left(md5(name), 32) end || '_' || operation)::name;
+  return ('postrider_' || case when octet_length(name) <= 38 then name else left(encode(sha256(convert_to(name, 'UTF8')), 'hex'), 32) end || '_' || operation)::name;
 comment on function postrider.capture_trigger_name(text, text) is 'The name of a capture''s trigger for one operation.';
 
 create function postrider.fire_always(relation regclass, trigger_name name) returns void
@@ -526,15 +616,16 @@ declare
   home name;
   base text;
   by_row boolean;
+  partitioned boolean;
 begin
   perform postrider.check_captured_relation(relation, given);
   perform postrider.check_capture_arguments(relation, type, title, operations, columns, on_error);
   if instance is null then
     perform postrider.bad_capture('instance', 'it is null', 'Give an expression, for example ''new.account'', or a literal in quotes of its own: ''''my-instance''''.');
   end if;
-  select pg_get_userbyid(c.relowner), c.relkind = 'p' or exists (select from pg_inherits i where i.inhrelid = c.oid)
+  select pg_get_userbyid(c.relowner), c.relkind = 'p', c.relkind = 'p' or exists (select from pg_inherits i where i.inhrelid = c.oid)
        , left(trim('_' from regexp_replace(lower(c.relname || '_' || title), '[^a-z0-9]+', '_', 'g')), 36) || '_' || left(replace(gen_random_uuid()::text, '-', ''), 8)
-    into owner, by_row, base from pg_class c where c.oid = relation;
+    into owner, partitioned, by_row, base from pg_class c where c.oid = relation;
   home := postrider.capture_schema(owner);
   if to_regnamespace(quote_ident(home)) is null and has_database_privilege(current_database(), 'create')
      and has_schema_privilege(owner, 'postrider', 'usage') then
@@ -545,7 +636,7 @@ begin
   perform postrider.become(owner);
   perform postrider.build_capture_patiently(relation,
     jsonb_build_object('name', title, 'type', type, 'operations', (select jsonb_agg(distinct o) from unnest(operations) o), 'columns', to_jsonb(columns), 'on_error', on_error
-      , 'replicated', replicated, 'level', case when by_row or replicated then 'row' else 'statement' end, 'base', base
+      , 'replicated', replicated, 'level', case when by_row or replicated then 'row' else 'statement' end, 'base', base, 'moves', partitioned
       , 'function', quote_ident(home) || '.' || base, 'when', when_ is not null or columns is not null, 'key', idempotency_key is not null),
     jsonb_build_object('instance', instance, 'key', idempotency_key
       , 'data', coalesce(data, postrider.columns_as_json(columns), 'case operation when ''delete'' then to_json(old) else to_json(new) end')
@@ -627,7 +718,7 @@ begin
       , 'capture_trigger_name', 'captured_tables', 'check_capture_arguments', 'check_capture_schema', 'check_captured'
       , 'check_captured_or_fail', 'check_captured_relation', 'check_event', 'columns_as_json', 'columns_changed'
       , 'compile_capture', 'compile_capture_data', 'detach_capture', 'drop_captured', 'emit_captured', 'fire_always'
-      , 'instance_missing', 'only_a_row', 'record_capture_failure', 'uncapture');
+      , 'instance_missing', 'only_a_row', 'record_capture_failure', 'sealed_state', 'capture_state', 'attach_capture_moves', 'capture_moves_body', 'capture_row_emitter', 'uncapture');
   execute format('grant execute on function %s to %I', callable, role);
   execute format('grant select on postrider.captures, postrider.capture_triggers, postrider.capture_failures to %I', role);
 end $$;

@@ -5,6 +5,7 @@
 )]
 
 mod bench;
+mod capture;
 mod channels;
 mod cli;
 mod delivery;

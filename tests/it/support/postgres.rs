@@ -185,6 +185,7 @@ async fn throw_away(data_dir: PathBuf, settings: &[(&str, &str)]) -> Cluster {
         ("max_connections", "400"),
         ("shared_buffers", "128MB"),
         ("max_wal_size", "4GB"),
+        ("wal_level", "logical"),
         ("max_prepared_transactions", "10"),
     ];
     let settings = common
