@@ -1,8 +1,10 @@
 //! How a capture is attached, replaced and removed while the table is in use.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use super::{Ground, run, value};
 
@@ -21,7 +23,7 @@ async fn a_writer_does_not_queue_behind_a_capture_that_waits() {
         .await
         .unwrap();
     let mut attaching = ground.database.connection().await;
-    let attach = tokio::spawn(async move {
+    let attach = TaskTracker::new().spawn(async move {
         let result = run(&mut attaching, CAPTURE).await;
         (attaching, result)
     });

@@ -1,6 +1,8 @@
 //! What logical replication applies.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::Ground;
 

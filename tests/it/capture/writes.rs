@@ -219,7 +219,7 @@ async fn columns_limit_the_data_and_the_updates() {
     )
     .await;
     ground
-        .run(r#"insert into orders values (1, 'open', '[1]', 's3cret')"#)
+        .run("insert into orders values (1, 'open', '[1]', 's3cret')")
         .await;
     ground.run("update orders set secret = 'other'").await;
     ground
