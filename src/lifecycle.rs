@@ -2,7 +2,7 @@
 //!
 //! Shutdown has two stages, each a token that everything watches:
 //!
-//! 1. **soft**: SIGINT, SIGTERM, a task that failed, or [`Tasks::shut_down`]. *Work* takes on nothing new, finishes what
+//! 1. **soft**: SIGINT, SIGTERM, SIGHUP (the terminal was closed), a task that failed, or [`Tasks::shut_down`]. *Work* takes on nothing new, finishes what
 //!    it has, gives back what it has not started, and ends.
 //! 2. **hard**: all work has ended, or the drain time is over, or a second signal came. Work that is still there drops
 //!    what it is doing; *services* (the HTTP listener, the upkeep of metrics) end now. They live through the first stage
@@ -177,6 +177,9 @@ enum Signals {
         interrupt: Signal,
         /// `kill`, systemd, Kubernetes.
         terminate: Signal,
+        /// The terminal was closed. There is no configuration to read again, so it means what it meant at first. None
+        /// where whoever started us had it ignored, as `nohup` does.
+        hang_up: Option<Signal>,
     },
     /// A test's.
     #[cfg_attr(
@@ -193,9 +196,11 @@ impl Signals {
             Self::Process {
                 interrupt,
                 terminate,
+                hang_up,
             } => tokio::select! {
                 _ = interrupt.recv() => "SIGINT",
                 _ = terminate.recv() => "SIGTERM",
+                Some(_) = async { hang_up.as_mut()?.recv().await } => "SIGHUP",
             },
             Self::Scripted(script) => match script.recv().await {
                 Some(name) => name,
@@ -219,11 +224,17 @@ impl Lifecycle {
     pub fn install() -> io::Result<Self> {
         let interrupt = signal(SignalKind::interrupt())?;
         let terminate = signal(SignalKind::terminate())?;
+        let hang_up = if hang_up_is_ignored() {
+            None
+        } else {
+            Some(signal(SignalKind::hangup())?)
+        };
         Ok(Self {
             tasks: Tasks::default(),
             signals: Signals::Process {
                 interrupt,
                 terminate,
+                hang_up,
             },
         })
     }
@@ -277,6 +288,18 @@ impl Lifecycle {
             }
         }
     }
+}
+
+/// Whether we were started with SIGHUP ignored: `nohup postrider serve &` is to outlive its terminal.
+fn hang_up_is_ignored() -> bool {
+    /// SIGHUP is signal 1, so it is the lowest bit.
+    const SIGHUP_BIT: u64 = 1;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask & SIGHUP_BIT != 0)
 }
 
 #[cfg(test)]

@@ -4,10 +4,20 @@
 //! What a command prints for its user goes to standard output by `writeln!` and `?`, never by `println!`, which panics
 //! when the reader has gone; logs and errors go to standard error.
 
+mod adopt;
 mod bench;
 mod config;
+mod endpoint;
 mod exit;
+mod instance;
+mod migrate;
+mod moment;
+mod output;
+mod pg;
+mod queue;
+mod secret;
 mod serve;
+mod session;
 mod settings;
 
 pub use exit::report;
@@ -34,6 +44,18 @@ pub struct Cli {
 pub enum Command {
     /// Deliver until told to stop; with no database configured, over a private Postgres
     Serve(serve::Arguments),
+    /// Bring the schema up to date; safe under load, and by several at once
+    Migrate(migrate::Arguments),
+    /// Create, list, show and delete instances (the tenants), and their tokens
+    Instance(instance::Arguments),
+    /// Create, change and delete endpoints (who wants to know), test them, recover and replay
+    Endpoint(endpoint::Arguments),
+    /// Look at the queue and its dead letters, and re-queue them
+    Queue(queue::Arguments),
+    /// Let this database, a copy of another, deliver from now on
+    Adopt(adopt::Arguments),
+    /// Install PostgreSQL, or look into the private one
+    Pg(pg::Arguments),
     /// Print the configuration in force, secrets masked
     Config(config::Arguments),
     /// Measure how fast this is, here
@@ -49,6 +71,12 @@ pub async fn run(cli: Cli) -> ExitCode {
 async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Serve(arguments) => serve::run(&cli.globals, &arguments).await,
+        Command::Migrate(arguments) => migrate::run(&cli.globals, &arguments).await,
+        Command::Instance(arguments) => instance::run(&cli.globals, &arguments).await,
+        Command::Endpoint(arguments) => endpoint::run(&cli.globals, &arguments).await,
+        Command::Queue(arguments) => queue::run(&cli.globals, &arguments).await,
+        Command::Adopt(arguments) => adopt::run(&cli.globals, &arguments).await,
+        Command::Pg(arguments) => pg::run(&cli.globals, &arguments).await,
         Command::Config(arguments) => config::run(&cli.globals, &arguments),
         Command::Bench(arguments) => bench::run(&cli.globals, &arguments).await,
     }

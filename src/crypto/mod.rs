@@ -2,6 +2,7 @@
 
 mod seal;
 mod sign;
+pub mod token;
 
 pub use seal::{CannotOpen, Keyring, NotAKey, is_sealed};
 pub use sign::{NotASigningSecret, SigningSecret, signature_header, verify};

@@ -1,5 +1,7 @@
 //! What can go wrong between us and the database.
 
+use sqlx::postgres::PgDatabaseError;
+
 use crate::metrics::DatabaseFailure;
 
 /// An error of the database layer.
@@ -26,6 +28,24 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// The database refused, and said what is wrong and what to do.
+    #[error("{message}{}", hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default())]
+    Refused {
+        /// What is wrong, in the words of our own functions.
+        message: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// A newer program has been here.
+    #[error(
+        "the database is ahead of this program: it has migration {applied}, and this program knows up to {known}. Use a newer postrider; going back is not possible"
+    )]
+    SchemaTooNew {
+        /// The latest migration in the database.
+        applied: i64,
+        /// The latest one we know.
+        known: i64,
+    },
     /// The migrations could not be applied.
     #[error("the schema could not be brought up to date")]
     Migrate(#[source] sqlx::migrate::MigrateError),
@@ -35,6 +55,29 @@ impl Error {
     /// For `map_err`: the driver's error with what was being tried.
     pub(crate) fn doing(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
         move |source| Self::Driver { doing, source }
+    }
+
+    /// The same where our own SQL functions may refuse: they say it better than we could, so their words stand alone.
+    pub(crate) fn refusal_or_doing(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
+        move |source| {
+            let refusal = source
+                .as_database_error()
+                .and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
+                .and_then(|error| {
+                    let message = error.message().strip_prefix("postrider")?;
+                    Some((
+                        message
+                            .strip_prefix(": ")
+                            .map_or_else(|| error.message(), |rest| rest),
+                        error.hint(),
+                    ))
+                })
+                .map(|(message, hint)| (message.to_owned(), hint.map(str::to_owned)));
+            match refusal {
+                Some((message, hint)) => Self::Refused { message, hint },
+                None => Self::Driver { doing, source },
+            }
+        }
     }
 
     /// Whether waiting and trying again may help: the connection, not the statement, is at fault.

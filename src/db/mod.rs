@@ -1,5 +1,6 @@
 //! The database: the only place that names sqlx or holds SQL.
 
+pub mod administration;
 pub mod bench;
 pub mod doorbell;
 pub mod duties;

@@ -163,7 +163,7 @@ fn what_is_not_ready_is_named() {
 
 #[test]
 fn a_signal_ends_it_cleanly_though_a_client_never_finishes_its_request() {
-    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         let process = Process::start("obedient");
         let mut idler = TcpStream::connect(process.address).unwrap();
         idler.write_all(b"GET /metrics HTTP/1.1\r\nHost:").unwrap();

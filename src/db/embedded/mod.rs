@@ -104,12 +104,15 @@ impl Cluster {
         } else {
             PathBuf::from("psql")
         };
-        let socket = self.directory.socket();
-        format!(
-            "{} -h {} -p {PORT} -U {USER} {DATABASE}",
-            quoted(&psql),
-            quoted(&socket)
-        )
+        psql_command(&psql, &self.directory)
+    }
+
+    /// The same for a cluster that another process of ours is running there.
+    pub fn psql_command_of_running(data_dir: Option<&Path>) -> Result<String, Error> {
+        Ok(psql_command(
+            Path::new("psql"),
+            &Directory::choose(data_dir)?,
+        ))
     }
 
     /// Where it keeps its files.
@@ -175,6 +178,15 @@ impl Drop for Cluster {
         // Not waited for: the server's thread sees it out, and if we end first the kernel asks once more.
         self.server.signal(Signal::SIGINT);
     }
+}
+
+/// The line for a cluster in a directory.
+fn psql_command(psql: &Path, directory: &Directory) -> String {
+    format!(
+        "{} -h {} -p {PORT} -U {USER} {DATABASE}",
+        quoted(psql),
+        quoted(&directory.socket())
+    )
 }
 
 /// A path as a shell reads it back.

@@ -1,0 +1,71 @@
+//! `postrider migrate`: brings the schema up to date.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use serde::Serialize;
+
+use super::Globals;
+use super::output::{Format, counted};
+use crate::db::migrate::{self, Applied};
+use crate::source::Source;
+
+/// Arguments of `migrate`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  DATABASE_URL=postgres://owner@db/app postrider migrate")]
+pub struct Arguments {
+    #[command(flatten)]
+    format: Format,
+}
+
+/// What was done.
+#[derive(Serialize)]
+struct Done {
+    /// The latest migration in the database.
+    version: i64,
+    /// What this run added.
+    applied: Vec<Applied>,
+}
+
+/// Applies what is missing.
+pub(super) async fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let config = globals.start()?;
+    let source = Source::attach(&config).await?;
+    let outcome = apply(&source).await;
+    source.close().await;
+    let done = outcome.context("the schema was not brought up to date")?;
+    arguments.format.print(&done, said)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Applies, and looks where that led.
+async fn apply(source: &Source) -> anyhow::Result<Done> {
+    let applied = migrate::apply(&source.direct).await?;
+    let version = migrate::progress(&source.direct).await?.applied;
+    Ok(Done { version, applied })
+}
+
+/// For people.
+fn said(done: &Done) -> String {
+    if done.applied.is_empty() {
+        return format!("up to date, at migration {}", done.version);
+    }
+    let mut text: String = done
+        .applied
+        .iter()
+        .map(|one| {
+            format!(
+                "applied {:04} {} ({} ms)\n",
+                one.version, one.name, one.duration_ms
+            )
+        })
+        .collect();
+    let count = i64::try_from(done.applied.len()).unwrap_or(i64::MAX);
+    text.push_str(&format!(
+        "up to date, at migration {}: {} applied",
+        done.version,
+        counted(count, "migration", "migrations")
+    ));
+    text
+}

@@ -1,0 +1,111 @@
+//! Instances: the tenants.
+
+use secrecy::SecretString;
+use serde::Serialize;
+use sqlx::FromRow;
+use time::OffsetDateTime;
+
+use crate::crypto::Keyring;
+use crate::db::{Database, Error};
+
+/// A line of `postrider.instance_list`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+pub struct InstanceLine {
+    /// Its public id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its id in the form VZaps clients expect.
+    pub vzaps_id: String,
+    /// What envelopes that have a sender put there.
+    pub sender: Option<String>,
+    /// When it was created.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// How many endpoints it has.
+    pub endpoints: i64,
+}
+
+/// An instance to be made.
+#[derive(Debug)]
+pub struct NewInstance<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its token.
+    pub token: &'a SecretString,
+    /// What envelopes that have a sender put there.
+    pub sender: Option<&'a str>,
+}
+
+impl Database {
+    /// Makes an instance and answers with its public id.
+    pub async fn create_instance(
+        &self,
+        new: &NewInstance<'_>,
+        keyring: &Keyring,
+    ) -> Result<String, Error> {
+        sqlx::query_scalar(
+            "-- instances.create: by the public function
+            select postrider.create_instance(name => $1, token => $2, sender => $3)::text",
+        )
+        .bind(new.name)
+        .bind(keyring.seal(new.token, &mut rand::rng()))
+        .bind(new.sender)
+        .fetch_one(self.pool())
+        .await
+        .map_err(Error::refusal_or_doing("create the instance"))
+    }
+
+    /// All instances, or the one of this name.
+    pub async fn instances(&self, name: Option<&str>) -> Result<Vec<InstanceLine>, Error> {
+        sqlx::query_as(
+            "-- instances.list: all, or one by its name
+            select id::text, name, vzaps_id, sender, created_at, endpoints from postrider.instance_list
+            where $1::text is null or name = $1
+            order by name",
+        )
+        .bind(name)
+        .fetch_all(self.pool())
+        .await
+        .map_err(Error::doing("list instances"))
+    }
+
+    /// Deletes an instance with its endpoints. False when there is none.
+    pub async fn delete_instance(&self, name: &str) -> Result<bool, Error> {
+        sqlx::query_scalar("select postrider.delete_instance($1)")
+            .bind(name)
+            .fetch_one(self.pool())
+            .await
+            .map_err(Error::refusal_or_doing("delete the instance"))
+    }
+
+    /// The token as it is stored. None where there is no such instance, or it has none.
+    pub async fn instance_token(&self, name: &str) -> Result<Option<String>, Error> {
+        let token: Option<Option<String>> =
+            sqlx::query_scalar("select token from postrider.instances where name = $1")
+                .bind(name)
+                .fetch_optional(self.pool())
+                .await
+                .map_err(Error::doing("read the instance's token"))?;
+        Ok(token.flatten())
+    }
+
+    /// Gives an instance another token; the former one is worth nothing from then on. False when there is no such instance.
+    pub async fn set_instance_token(
+        &self,
+        name: &str,
+        token: &SecretString,
+        keyring: &Keyring,
+    ) -> Result<bool, Error> {
+        let changed = sqlx::query(
+            "-- instances.set_token: the trigger makes workers take it over
+            update postrider.instances set token = $2, updated_at = now() where name = $1",
+        )
+        .bind(name)
+        .bind(keyring.seal(token, &mut rand::rng()))
+        .execute(self.pool())
+        .await
+        .map_err(Error::doing("set the instance's token"))?;
+        Ok(changed.rows_affected() > 0)
+    }
+}
