@@ -95,27 +95,47 @@ mod tests {
 
     #[test]
     fn help_is_as_documented() {
-        insta::assert_snapshot!(Cli::command().term_width(100).render_help(), @"
-        Event delivery for teams that already run Postgres
+        insta::assert_snapshot!("help", Cli::command().term_width(100).render_help());
+    }
 
-        Usage: postrider [OPTIONS] <COMMAND>
+    #[test]
+    fn every_command_has_its_help_and_every_action_an_example() {
+        let mut cli = Cli::command().term_width(100);
+        cli.build();
+        let mut commands = Vec::new();
+        // `bench` prints how to repeat what it did; its help is its own.
+        for command in cli
+            .get_subcommands()
+            .filter(|command| !["help", "bench"].contains(&command.get_name()))
+        {
+            let actions: Vec<_> = command
+                .get_subcommands()
+                .filter(|action| action.get_name() != "help")
+                .collect();
+            for action in &actions {
+                let mut action = (*action).clone();
+                let help = action.render_help().to_string();
+                assert!(help.contains("\nExample"), "{}: {help}", action.get_name());
+            }
+            commands.push(command.clone());
+            commands.extend(actions.into_iter().cloned());
+        }
+        for mut command in commands {
+            let name = command
+                .get_bin_name()
+                .expect("it was built")
+                .replace(' ', "_");
+            let shown = without_the_settings_of_all(&command.render_help().to_string());
+            insta::assert_snapshot!(name, shown);
+        }
+    }
 
-        Commands:
-          serve   Deliver until told to stop; with no database configured, over a private Postgres
-          config  Print the configuration in force, secrets masked
-          bench   Measure how fast this is, here
-          help    Print this message or the help of the given subcommand(s)
-
-        Options:
-          -h, --help     Print help
-          -V, --version  Print version
-
-        Settings:
-              --config <FILE>        Configuration file [default: POSTRIDER_CONFIG, else postrider.toml if
-                                     it exists]
-              --database-url <URL>   Postgres to use; better DATABASE_URL, as others see a command line
-              --log-level <LEVEL>    What to log: error, warn, info, debug, trace, or by module
-              --log-format <FORMAT>  How to log: text, json
-        ");
+    /// The help as far as it is a command's own.
+    fn without_the_settings_of_all(help: &str) -> String {
+        let Some((own, rest)) = help.split_once("Settings:\n") else {
+            return help.to_owned();
+        };
+        let (_, after) = rest.split_once("\n\n").unwrap_or_default();
+        format!("{own}{after}")
     }
 }

@@ -10,7 +10,7 @@ use time::{OffsetDateTime, UtcOffset};
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct Format {
     /// Answer in JSON, for scripts
-    #[arg(long)]
+    #[arg(long, help_heading = "Options")]
     pub(super) json: bool,
 }
 

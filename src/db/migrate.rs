@@ -70,9 +70,7 @@ pub async fn apply(options: &PgConnectOptions) -> Result<Vec<Applied>, Error> {
     loop {
         let mut connection = connect(&options).await?;
         match apply_on(&mut connection, &mut done).await {
-            Err(Error::Migrate(error))
-                if waited_in_vain(&error) && started.elapsed() < PATIENCE =>
-            {
+            Err(error) if waited_in_vain(&error) && started.elapsed() < PATIENCE => {
                 tracing::info!("waiting for a lock that somebody else holds; trying again");
             }
             outcome => {
@@ -202,13 +200,16 @@ async fn missing(connection: &mut PgConnection) -> Result<Vec<i64>, Error> {
 }
 
 /// Whether it failed because somebody else held a lock for too long.
-fn waited_in_vain(error: &MigrateError) -> bool {
-    let (MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _)) = error else {
-        return false;
+fn waited_in_vain(error: &Error) -> bool {
+    let source = match error {
+        Error::Driver { source, .. } => source,
+        Error::Migrate(
+            MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _),
+        ) => source,
+        _ => return false,
     };
-    source
+    let code = source
         .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code)
-        .as_deref()
-        == Some(LOCK_NOT_AVAILABLE)
+        .and_then(sqlx::error::DatabaseError::code);
+    code.as_deref() == Some(LOCK_NOT_AVAILABLE)
 }

@@ -20,7 +20,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   postrider endpoint set shop https://example.com/hook --sign
   pass show shop | postrider endpoint set shop https://example.com/hook --authorization-file -
-  postrider endpoint set shop https://example.com/in --label billing --event order.paid --event order.refunded";
+  postrider endpoint set shop https://example.com/in --label paid --event order.paid";
 
 /// `endpoint set`.
 #[derive(Debug, Args)]

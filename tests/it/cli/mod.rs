@@ -1,6 +1,10 @@
 //! The program as its user meets it.
 
+mod administration;
+mod adopting;
 mod config;
+mod migrating;
+mod program;
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -49,6 +49,19 @@ impl TestDatabase {
         self.options.connect().await.unwrap()
     }
 
+    /// A copy of it, as a restore makes one. Nobody may be connected.
+    pub(crate) async fn copy(&self) -> TestDatabase {
+        let shared = SHARED
+            .get()
+            .expect("the server is there: we have a database in it");
+        let name = unique_name("postrider_copy");
+        let ours = self.options.get_database().expect("it has a name");
+        shared.create(&name, ours).await;
+        TestDatabase {
+            options: shared.server.clone().database(&name),
+        }
+    }
+
     /// The same as an URL, as a configuration names it.
     pub(crate) fn url(&self) -> String {
         self.options.to_url_lossy().to_string()
