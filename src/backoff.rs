@@ -8,8 +8,7 @@
 
 use std::time::Duration;
 
-use crate::channels::{Outcome, Retry};
-use crate::model::{Resolution, Schedule};
+use crate::model::{Outcome, Resolution, Retry, Schedule};
 
 /// A hint beyond it is not believed.
 pub const HINT_MAX: Duration = Duration::from_hours(24);
@@ -99,7 +98,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::channels::{Class, Failure, Receipt, Verdict};
+    use crate::model::{Class, Failure, Receipt, Verdict};
 
     const HOUR: Duration = Duration::from_hours(1);
 

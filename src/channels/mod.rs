@@ -10,11 +10,10 @@
 
 mod clock;
 pub mod egress;
-mod outcome;
 mod webhook;
 
+pub use crate::model::{Class, Failure, Outcome, Receipt, Retry, Verdict};
 pub use clock::WallClock;
-pub use outcome::{Class, Failure, Outcome, Receipt, Retry, Verdict};
 pub use webhook::{Webhook, is_reserved, url_of};
 
 use crate::model::Parcel;

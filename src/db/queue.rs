@@ -8,8 +8,7 @@ use sqlx::postgres::PgRow;
 use time::OffsetDateTime;
 
 use super::{Database, Error};
-use crate::channels::Outcome;
-use crate::model::{Attempt, Channel, Delivery, Lease, Resolution};
+use crate::model::{Attempt, Channel, Delivery, Lease, Outcome, Resolution};
 
 /// How many hash lanes the queue has.
 pub const LANES: usize = 64;

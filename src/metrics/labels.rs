@@ -1,8 +1,7 @@
 //! The labels and all their values.
 
 use super::registry::Label;
-use crate::channels::{Class, Outcome};
-use crate::model::Channel;
+use crate::model::{Channel, Class, Outcome};
 
 /// What came of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

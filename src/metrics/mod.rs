@@ -285,8 +285,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{AttemptResult, Metrics};
-    use crate::channels::Class;
-    use crate::model::Channel;
+    use crate::model::{Channel, Class};
 
     #[test]
     fn every_metric_has_help_and_is_there_from_the_start() {

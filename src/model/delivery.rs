@@ -16,8 +16,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use time::OffsetDateTime;
 
+use super::Outcome;
 use super::{Channel, Endpoint};
-use crate::channels::Outcome;
 
 /// Who holds a delivery: the fencing token that every write ending the lease must name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

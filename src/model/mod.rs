@@ -2,6 +2,8 @@
 
 mod delivery;
 mod endpoint;
+mod outcome;
 
 pub use delivery::{Attempt, Delivery, Destination, Lease, Parcel, Resolution};
 pub use endpoint::{Channel, Endpoint, EndpointState, Header, Schedule};
+pub use outcome::{Class, Failure, Outcome, Receipt, Retry, Verdict};
