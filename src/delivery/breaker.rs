@@ -30,7 +30,7 @@ pub struct BreakerSettings {
 
 /// Where a breaker stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BreakerState {
+pub(super) enum BreakerState {
     /// Everything passes.
     Closed,
     /// Nothing passes until then.
@@ -44,7 +44,7 @@ pub enum BreakerState {
 
 /// What an outcome changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transition {
+pub(super) enum Transition {
     /// The target stopped answering, as far as we can tell.
     Opened,
     /// It answers again.
@@ -53,7 +53,7 @@ pub enum Transition {
 
 /// The breaker of one target.
 #[derive(Debug)]
-pub struct Breaker {
+pub(super) struct Breaker {
     state: BreakerState,
     consecutive: u32,
     /// The last outcomes, newest in bit 0; a set bit is a failure.
@@ -64,7 +64,7 @@ pub struct Breaker {
 
 impl Breaker {
     /// A closed one.
-    pub fn new(settings: &BreakerSettings) -> Self {
+    pub(super) fn new(settings: &BreakerSettings) -> Self {
         Self {
             state: BreakerState::Closed,
             consecutive: 0,
@@ -75,17 +75,17 @@ impl Breaker {
     }
 
     /// Where it stands.
-    pub fn state(&self) -> BreakerState {
+    pub(super) fn state(&self) -> BreakerState {
         self.state
     }
 
     /// Whether it knows nothing that would be lost with it.
-    pub fn is_fresh(&self) -> bool {
+    pub(super) fn is_fresh(&self) -> bool {
         self.state == BreakerState::Closed && self.consecutive == 0
     }
 
     /// How many attempts may be in flight now, given how many there are at most.
-    pub fn allows(&self, now: Instant, most: u32) -> u32 {
+    pub(super) fn allows(&self, now: Instant, most: u32) -> u32 {
         match self.state {
             BreakerState::Closed => most,
             BreakerState::Open { until } if now >= until => 1,
@@ -95,7 +95,7 @@ impl Breaker {
     }
 
     /// An attempt starts; past an open breaker's pause it is the probe.
-    pub fn started(&mut self, now: Instant) {
+    pub(super) fn started(&mut self, now: Instant) {
         if let BreakerState::Open { until } = self.state
             && now >= until
         {
@@ -104,7 +104,7 @@ impl Breaker {
     }
 
     /// An attempt was delivered.
-    pub fn succeeded(&mut self, settings: &BreakerSettings) -> Option<Transition> {
+    pub(super) fn succeeded(&mut self, settings: &BreakerSettings) -> Option<Transition> {
         self.consecutive = 0;
         self.remember(false, settings.window);
         match self.state {
@@ -120,7 +120,11 @@ impl Breaker {
     }
 
     /// An attempt failed in a way that speaks of the target.
-    pub fn failed(&mut self, now: Instant, settings: &BreakerSettings) -> Option<Transition> {
+    pub(super) fn failed(
+        &mut self,
+        now: Instant,
+        settings: &BreakerSettings,
+    ) -> Option<Transition> {
         self.consecutive = self.consecutive.saturating_add(1);
         self.remember(true, settings.window);
         match self.state {
@@ -150,7 +154,7 @@ impl Breaker {
     }
 
     /// A probe that never came to an attempt: the next one may go at once.
-    pub fn probe_abandoned(&mut self, now: Instant) {
+    pub(super) fn probe_abandoned(&mut self, now: Instant) {
         if self.state == BreakerState::Probing {
             self.state = BreakerState::Open { until: now };
         }

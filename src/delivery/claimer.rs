@@ -9,12 +9,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::dispatch::{Dispatch, Job};
 use super::handler::{CRASHES_MAX, buried};
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Looked};
 use super::roster::{Roster, Whereabouts};
 use super::{Settings, holder::Holder};
 use crate::causes::Causes;
 use crate::channels::Class;
-use crate::db::queue::{ClaimRequest, LANES};
+use crate::db::queue::ClaimRequest;
 use crate::db::{
     Database, Error,
     doorbell::{Found, Listener},
@@ -121,12 +121,8 @@ impl Claimer {
         };
         let claim = self.database.claim(&request).await?;
         let took = now.elapsed();
-        let mut taken = [0; LANES];
-        for delivery in &claim.deliveries {
-            taken[usize::from(delivery.lane.unsigned_abs()) % LANES] += 1;
-        }
         self.lanes
-            .found(&plan, &claim.reached, &taken, took, Instant::now());
+            .found(&plan, &Looked::of(&claim, took), Instant::now());
         self.metrics
             .lease
             .claim_duration_seconds

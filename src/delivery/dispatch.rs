@@ -32,42 +32,42 @@ const FORGET_AFTER: Duration = Duration::from_mins(10);
 
 /// A delivery ready to go.
 #[derive(Debug, Clone)]
-pub struct Job {
+pub(super) struct Job {
     /// The claimed row.
-    pub delivery: Delivery,
+    pub(super) delivery: Delivery,
     /// Where it goes.
-    pub to: Destination,
+    pub(super) to: Destination,
     /// When to try again.
-    pub schedule: Arc<Schedule>,
+    pub(super) schedule: Arc<Schedule>,
     /// The whole attempt.
-    pub timeout: Duration,
+    pub(super) timeout: Duration,
     /// How many attempts this target may have in flight here.
-    pub in_flight_max: u32,
+    pub(super) in_flight_max: u32,
     /// When the claim was sent: ages and leases are counted from here.
-    pub claimed_at: Instant,
+    pub(super) claimed_at: Instant,
 }
 
 /// Limits of one worker.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub(super) struct Limits {
     /// Attempts in flight.
-    pub in_flight_max: u32,
+    pub(super) in_flight_max: u32,
     /// The breaker of each target.
-    pub breaker: BreakerSettings,
+    pub(super) breaker: BreakerSettings,
 }
 
 /// Something about a target that others should hear of.
 #[derive(Debug, Clone, PartialEq)]
-pub struct News {
+pub(super) struct News {
     /// The endpoint.
-    pub endpoint: i64,
+    pub(super) endpoint: i64,
     /// What happened.
-    pub what: Happening,
+    pub(super) what: Happening,
 }
 
 /// What happened to an endpoint.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Happening {
+pub(super) enum Happening {
     /// Failures began, or go on; with what the last one said.
     Failing(String),
     /// It was delivered to after failures.
@@ -78,18 +78,18 @@ pub enum Happening {
 
 /// How things stand, for metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Standing {
+pub(super) struct Standing {
     /// Attempts in flight.
-    pub in_flight: u32,
+    pub(super) in_flight: u32,
     /// Deliveries waiting here.
-    pub waiting: u32,
+    pub(super) waiting: u32,
     /// Targets by breaker: closed, open, probing.
-    pub breakers: [u32; 3],
+    pub(super) breakers: [u32; 3],
 }
 
 /// All that this worker holds.
 #[derive(Debug)]
-pub struct Dispatch {
+pub(super) struct Dispatch {
     limits: Limits,
     state: Mutex<State>,
     /// Rings when there may be room for another claim.
@@ -154,7 +154,7 @@ struct Pace {
 
 impl Dispatch {
     /// Holding nothing.
-    pub fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
             state: Mutex::default(),
@@ -164,7 +164,7 @@ impl Dispatch {
     }
 
     /// Takes in claimed deliveries, leased until `lease_ends`.
-    pub fn push(&self, jobs: Vec<Job>, lease_ends: Instant) {
+    pub(super) fn push(&self, jobs: Vec<Job>, lease_ends: Instant) {
         let now = Instant::now();
         let mut state = self.lock();
         for job in jobs {
@@ -202,7 +202,7 @@ impl Dispatch {
     }
 
     /// The next delivery to start; pending while there is none, `None` once closed and empty.
-    pub fn poll_next(&self, waker: &Waker) -> Poll<Option<Job>> {
+    pub(super) fn poll_next(&self, waker: &Waker) -> Poll<Option<Job>> {
         let now = Instant::now();
         let mut state = self.lock();
         if let Some(job) = state.start_next(self.limits.in_flight_max, now) {
@@ -221,7 +221,7 @@ impl Dispatch {
     }
 
     /// An attempt ended. Its lease is still ours until [`Self::settled`].
-    pub fn finished(&self, attempt: &Attempt) -> Option<News> {
+    pub(super) fn finished(&self, attempt: &Attempt) -> Option<News> {
         let now = Instant::now();
         let mut state = self.lock();
         let state = &mut *state;
@@ -252,7 +252,7 @@ impl Dispatch {
     }
 
     /// The database has these outcomes, or will not take them: nothing of them is held any more.
-    pub fn settled(&self, leases: impl IntoIterator<Item = Lease>) {
+    pub(super) fn settled(&self, leases: impl IntoIterator<Item = Lease>) {
         let mut state = self.lock();
         for lease in leases {
             state.held.remove(&lease);
@@ -261,7 +261,7 @@ impl Dispatch {
     }
 
     /// The lease of a delivery that is in flight and how far it has come, for a handler that panicked.
-    pub fn in_flight(&self, delivery: i64) -> Option<(Lease, Progress)> {
+    pub(super) fn in_flight(&self, delivery: i64) -> Option<(Lease, Progress)> {
         let state = self.lock();
         let mut held = state.held.iter();
         held.find(|(lease, held)| lease.delivery == delivery && held.stage == Stage::InFlight)
@@ -269,7 +269,7 @@ impl Dispatch {
     }
 
     /// Targets that have enough waiting here, or may not be sent to now.
-    pub fn busy(&self) -> Vec<i64> {
+    pub(super) fn busy(&self) -> Vec<i64> {
         let now = Instant::now();
         let state = self.lock();
         let full = |target: &Target| {
@@ -287,7 +287,7 @@ impl Dispatch {
     }
 
     /// For how many more deliveries there is room.
-    pub fn room(&self) -> usize {
+    pub(super) fn room(&self) -> usize {
         let state = self.lock();
         // Outcomes that the database has not taken yet hold room too: with the database away, nothing piles up.
         let unsettled = u32::try_from(state.held.len()).unwrap_or(u32::MAX);
@@ -301,12 +301,16 @@ impl Dispatch {
     }
 
     /// Resolves when there may be room again.
-    pub async fn wait_for_room(&self) {
+    pub(super) async fn wait_for_room(&self) {
         self.room.notified().await;
     }
 
     /// Leases that end within `margin`, to be extended; those that have waited longer than `patience` are given up instead.
-    pub fn expiring(&self, margin: Duration, patience: Duration) -> (Vec<Lease>, Vec<Lease>) {
+    pub(super) fn expiring(
+        &self,
+        margin: Duration,
+        patience: Duration,
+    ) -> (Vec<Lease>, Vec<Lease>) {
         let now = Instant::now();
         let mut state = self.lock();
         let mut extend = Vec::new();
@@ -323,7 +327,7 @@ impl Dispatch {
     }
 
     /// These leases now last until `lease_ends`; of all that were asked for, the others are lost.
-    pub fn extended(&self, asked: &[Lease], kept: &[i64], lease_ends: Instant) {
+    pub(super) fn extended(&self, asked: &[Lease], kept: &[i64], lease_ends: Instant) {
         let mut state = self.lock();
         let kept: std::collections::HashSet<i64> = kept.iter().copied().collect();
         let mut lost = Vec::new();
@@ -338,7 +342,7 @@ impl Dispatch {
     }
 
     /// Takes what waits for targets whose breaker is open, with how long it is to be left alone.
-    pub fn take_held_back(&self) -> Vec<(Lease, Option<Duration>)> {
+    pub(super) fn take_held_back(&self) -> Vec<(Lease, Option<Duration>)> {
         let now = Instant::now();
         let mut state = self.lock();
         let mut back = Vec::new();
@@ -360,7 +364,7 @@ impl Dispatch {
     }
 
     /// Stops giving anything out; answers with what had not started.
-    pub fn close(&self) -> Vec<Lease> {
+    pub(super) fn close(&self) -> Vec<Lease> {
         let mut state = self.lock();
         state.closed = true;
         let waiting: Vec<Lease> = state
@@ -374,7 +378,7 @@ impl Dispatch {
     }
 
     /// Resolves when nothing is in flight.
-    pub async fn wait_until_idle(&self) {
+    pub(super) async fn wait_until_idle(&self) {
         loop {
             let idle = self.idle.notified();
             if self.lock().in_flight == 0 {
@@ -385,7 +389,7 @@ impl Dispatch {
     }
 
     /// How things stand. Also forgets targets that were long unused.
-    pub fn standing(&self) -> Standing {
+    pub(super) fn standing(&self) -> Standing {
         let now = Instant::now();
         let mut state = self.lock();
         state

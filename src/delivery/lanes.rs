@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::db::queue::{LANES, Position, Reached, Window};
+use crate::db::queue::{Claim, LANES, Position, Reached, Window};
 
 /// The smallest window.
 const WINDOW_MIN: i32 = 8;
@@ -44,7 +44,7 @@ struct Lane {
 /// The cursors of all lanes.
 #[derive(Debug)]
 pub struct Lanes {
-    lanes: [Lane; LANES],
+    all: [Lane; LANES],
     /// Where the next round begins, so that no lane is always first.
     turn: usize,
     sweep_every: Duration,
@@ -55,6 +55,32 @@ pub struct Lanes {
 pub struct Plan {
     /// To be claimed from.
     pub windows: Vec<Window>,
+}
+
+/// What a claim found.
+#[derive(Debug)]
+pub struct Looked<'a> {
+    /// How far each window was read.
+    reached: &'a [Reached],
+    /// Deliveries claimed in each lane.
+    taken: [u32; LANES],
+    /// How long it lasted.
+    took: Duration,
+}
+
+impl<'a> Looked<'a> {
+    /// From the claim itself.
+    pub fn of(claim: &'a Claim, took: Duration) -> Self {
+        let mut taken = [0; LANES];
+        for delivery in &claim.deliveries {
+            taken[usize::from(delivery.lane.unsigned_abs()) % LANES] += 1;
+        }
+        Self {
+            reached: &claim.reached,
+            taken,
+            took,
+        }
+    }
 }
 
 impl Lanes {
@@ -69,7 +95,7 @@ impl Lanes {
             rests_until: None,
         };
         Self {
-            lanes: [lane; LANES],
+            all: [lane; LANES],
             turn: 0,
             sweep_every: SWEEP_EVERY,
         }
@@ -77,14 +103,14 @@ impl Lanes {
 
     /// Whether a sweep is known to have more to bring now.
     pub fn has_more(&self, now: Instant) -> bool {
-        self.lanes
+        self.all
             .iter()
             .any(|lane| lane.more && lane.rests_until.is_none_or(|until| now >= until))
     }
 
     /// When the next resting lane may be swept on; none where none rests.
     pub fn rests_until(&self) -> Option<Instant> {
-        self.lanes
+        self.all
             .iter()
             .filter(|lane| lane.more)
             .filter_map(|lane| lane.rests_until)
@@ -98,7 +124,7 @@ impl Lanes {
         let mut windows = Vec::with_capacity(2 * LANES);
         let mut left = room;
         for index in self.in_turn() {
-            let lane = &self.lanes[index];
+            let lane = &self.all[index];
             let rows = lane.fresh_rows.min(left.max(1));
             left -= rows;
             windows.push(Window {
@@ -116,7 +142,7 @@ impl Lanes {
             let rows = (room / count).clamp(WINDOW_MIN, WINDOW_MAX);
             let most = usize::try_from(room / rows).unwrap_or(0).max(1);
             for index in sweeping.into_iter().take(most) {
-                let lane = &self.lanes[index];
+                let lane = &self.all[index];
                 let rows = if lane.rests_until.is_some() {
                     rows.max(BARREN_WINDOW)
                 } else {
@@ -133,22 +159,15 @@ impl Lanes {
         Plan { windows }
     }
 
-    /// What a claim of `plan` found; `taken` counts the deliveries claimed in each lane, `took` is how long it lasted.
-    pub fn found(
-        &mut self,
-        plan: &Plan,
-        reached: &[Reached],
-        taken: &[u32; LANES],
-        took: Duration,
-        now: Instant,
-    ) {
+    /// What a claim of `plan` found.
+    pub fn found(&mut self, plan: &Plan, looked: &Looked<'_>, now: Instant) {
         let mut ends = vec![None; plan.windows.len()];
-        for end in reached {
+        for end in looked.reached {
             if let Some(slot) = ends.get_mut(end.window) {
                 *slot = Some(*end);
             }
         }
-        self.sweep_every = SWEEP_EVERY.max(took * SWEEP_SHARE);
+        self.sweep_every = SWEEP_EVERY.max(looked.took * SWEEP_SHARE);
         // Sweeps first: a fresh end that leaps leaves work to the next sweep, whatever this one saw.
         for fresh in [false, true] {
             for (window, end) in plan
@@ -158,11 +177,11 @@ impl Lanes {
                 .filter(|(window, _)| window.fresh == fresh)
             {
                 let index = usize::from(window.lane.unsigned_abs()) % LANES;
-                let lane = &mut self.lanes[index];
+                let lane = &mut self.all[index];
                 if fresh {
                     lane.fresh_end(window, *end);
                 } else {
-                    lane.sweep_end(window, *end, taken[index] > 0, now);
+                    lane.sweep_end(window, *end, looked.taken[index] > 0, now);
                 }
             }
         }
@@ -170,7 +189,7 @@ impl Lanes {
 
     /// Whether a lane is to be swept in this claim.
     fn sweep_is_due(&self, index: usize, now: Instant) -> bool {
-        let lane = &self.lanes[index];
+        let lane = &self.all[index];
         if lane.rests_until.is_some_and(|until| now < until) {
             return false;
         }
@@ -272,7 +291,15 @@ mod tests {
         let mut lanes = Lanes::new();
         let start = Instant::now();
         let plan = lanes.plan(1000, start);
-        lanes.found(&plan, &[], &[0; LANES], Duration::from_millis(1), start);
+        lanes.found(
+            &plan,
+            &Looked {
+                reached: &[],
+                taken: [0; LANES],
+                took: Duration::from_millis(1),
+            },
+            start,
+        );
         assert!(!lanes.has_more(start));
         let soon = lanes.plan(1000, start + Duration::from_millis(900));
         assert!(soon.windows.iter().all(|window| window.fresh));
@@ -297,7 +324,15 @@ mod tests {
         });
         let mut taken = [0; LANES];
         taken[3] = 15;
-        lanes.found(&plan, &reached, &taken, Duration::from_millis(1), start);
+        lanes.found(
+            &plan,
+            &Looked {
+                reached: &reached,
+                taken: taken,
+                took: Duration::from_millis(1),
+            },
+            start,
+        );
         assert!(lanes.has_more(start));
         let next = lanes.plan(1000, start);
         let sweeps: Vec<_> = next.windows.iter().filter(|window| !window.fresh).collect();
@@ -322,9 +357,11 @@ mod tests {
         });
         lanes.found(
             &plan,
-            &reached,
-            &[0; LANES],
-            Duration::from_millis(1),
+            &Looked {
+                reached: &reached,
+                taken: [0; LANES],
+                took: Duration::from_millis(1),
+            },
             start,
         );
         assert!(!lanes.has_more(start));
@@ -352,14 +389,16 @@ mod tests {
             });
             lanes.found(
                 &plan,
-                &reached,
-                &[1; LANES],
-                Duration::from_millis(1),
+                &Looked {
+                    reached: &reached,
+                    taken: [1; LANES],
+                    took: Duration::from_millis(1),
+                },
                 start,
             );
         }
-        assert_eq!(lanes.lanes[5].fresh, None);
-        assert!(lanes.lanes[5].more);
+        assert_eq!(lanes.all[5].fresh, None);
+        assert!(lanes.all[5].more);
     }
 
     #[test]
@@ -367,7 +406,15 @@ mod tests {
         let mut lanes = Lanes::new();
         let start = Instant::now();
         let plan = lanes.plan(1000, start);
-        lanes.found(&plan, &[], &[0; LANES], Duration::from_secs(2), start);
+        lanes.found(
+            &plan,
+            &Looked {
+                reached: &[],
+                taken: [0; LANES],
+                took: Duration::from_secs(2),
+            },
+            start,
+        );
         let sweeps = |plan: &Plan| plan.windows.iter().filter(|window| !window.fresh).count();
         assert_eq!(
             sweeps(&lanes.plan(1000, start + Duration::from_secs(10))),

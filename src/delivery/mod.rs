@@ -37,6 +37,7 @@ use crate::db::doorbell::Doorbell;
 use crate::db::{Database, Error};
 use crate::lifecycle::Tasks;
 use crate::metrics::Metrics;
+use crate::model::{Attempt, Schedule};
 
 use breaker::BreakerSettings;
 use claimer::Claimer;
@@ -50,7 +51,7 @@ use maintenance::Maintenance;
 use roster::Roster;
 
 pub use completer::BATCH_MAX as COMPLETION_BATCH_MAX;
-pub use lanes::{Lanes, Plan};
+pub use lanes::{Lanes, Looked, Plan};
 
 /// What a worker goes by.
 #[derive(Debug)]
@@ -122,105 +123,134 @@ pub struct Equipment {
 /// Starts a worker. It ends in the order of the lifecycle: the first stage stops claiming, returns what has not started and
 /// finishes what is in flight; the second drops it.
 pub async fn start(settings: Settings, equipment: Equipment, tasks: &Tasks) -> Result<(), Error> {
-    let Equipment {
-        database,
-        doorbell,
-        keyring,
-        webhook,
-        clock,
-        metrics,
-    } = equipment;
-    let settings = Arc::new(settings);
+    let (default_schedule, _) = equipment.database.default_schedule().await?;
     let dispatch = Arc::new(Dispatch::new(Limits {
         in_flight_max: settings.in_flight_max,
         breaker: settings.breaker,
     }));
-    let (outcomes, finished) = mpsc::unbounded_channel();
-    let (news, heard) = mpsc::unbounded_channel();
-    let (default_schedule, _) = database.default_schedule().await?;
-    let handler = Arc::new(Handler::new(
-        dispatch.clone(),
-        webhook,
-        metrics.clone(),
-        news,
-        default_schedule,
-    ));
-    let soft = tasks.soft().clone();
-    let hard = tasks.hard().clone();
-
-    let completer = Completer {
-        database: database.clone(),
-        dispatch: dispatch.clone(),
-        metrics: metrics.clone(),
-        worker: settings.name.clone(),
+    let worker = Worker {
+        settings: Arc::new(settings),
+        equipment,
+        dispatch,
     };
-    tasks.spawn("completer", completer.run(finished, hard.clone()));
-    let reporter = Reporter {
-        database: database.clone(),
-        metrics: metrics.clone(),
-        auto_disable: settings.auto_disable,
-    };
-    tasks.spawn("endpoint health", reporter.run(heard, hard.clone()));
-
-    let in_flight_max = usize::try_from(settings.in_flight_max).unwrap_or(usize::MAX);
-    for number in 0..settings.threads {
-        let worker = runtime::run(
-            format!("{}/{number}", settings.name),
-            handler.clone(),
-            in_flight_max,
-            outcomes.clone(),
-        );
-        let hard = hard.clone();
-        tasks.spawn("apalis worker", async move {
-            tokio::select! { () = worker => {}, () = hard.cancelled() => {} }
-        });
+    let outcomes = worker.start_apalis(default_schedule, tasks);
+    worker.start_claiming(outcomes, tasks);
+    if worker.settings.maintenance {
+        worker.start_maintenance(tasks);
     }
-    drop(handler);
+    Ok(())
+}
 
-    let claimer = Claimer {
-        database: database.clone(),
-        settings: settings.clone(),
-        dispatch: dispatch.clone(),
-        metrics: metrics.clone(),
-        roster: Roster::new(keyring.clone(), settings.in_flight_per_endpoint_max),
-        holder: Holder {
+/// What the tasks of one worker are made from.
+struct Worker {
+    settings: Arc<Settings>,
+    equipment: Equipment,
+    dispatch: Arc<Dispatch>,
+}
+
+impl Worker {
+    /// Starts what attempts deliveries and writes what came of them. Answers with the way to the completer, for deliveries that
+    /// never come to an attempt.
+    fn start_apalis(
+        &self,
+        default_schedule: Arc<Schedule>,
+        tasks: &Tasks,
+    ) -> mpsc::UnboundedSender<Attempt> {
+        let Equipment {
+            database,
+            webhook,
+            metrics,
+            ..
+        } = &self.equipment;
+        let (outcomes, finished) = mpsc::unbounded_channel();
+        let (news, heard) = mpsc::unbounded_channel();
+        let completer = Completer {
+            database: database.clone(),
+            dispatch: self.dispatch.clone(),
+            metrics: metrics.clone(),
+            worker: self.settings.name.clone(),
+        };
+        tasks.spawn("completer", completer.run(finished, tasks.hard().clone()));
+        let reporter = Reporter {
             database: database.clone(),
             metrics: metrics.clone(),
-        },
-        completer: outcomes,
-        lanes: Lanes::new(),
-    };
-    let keeping = CancellationToken::new();
-    let keeper = Keeper {
-        clock,
-        database: database.clone(),
-        dispatch: dispatch.clone(),
-        metrics: metrics.clone(),
-        lease: settings.lease,
-    };
-    tasks.spawn("lease keeper", keeper.run(keeping.clone()));
-    let listener = doorbell.subscribe();
-    let giving_back = database.clone();
-    let claiming = claimer.run(listener, soft.clone());
-    let metrics_of_return = metrics.clone();
-    tasks.spawn("claimer", async move {
-        claiming.await;
-        drain(&dispatch, &giving_back, &metrics_of_return, &hard).await;
-        keeping.cancel();
-    });
-    if settings.maintenance {
-        let maintenance = Maintenance {
+            auto_disable: self.settings.auto_disable,
+        };
+        tasks.spawn("endpoint health", reporter.run(heard, tasks.hard().clone()));
+        let handler = Arc::new(Handler::new(
+            self.dispatch.clone(),
+            webhook.clone(),
+            metrics.clone(),
+            news,
+            default_schedule,
+        ));
+        let in_flight_max = usize::try_from(self.settings.in_flight_max).unwrap_or(usize::MAX);
+        for number in 0..self.settings.threads {
+            let name = format!("{}/{number}", self.settings.name);
+            let running = runtime::run(name, handler.clone(), in_flight_max, outcomes.clone());
+            let second_stage = tasks.hard().clone();
+            tasks.spawn("apalis worker", async move {
+                tokio::select! { () = running => {}, () = second_stage.cancelled() => {} }
+            });
+        }
+        outcomes
+    }
+
+    /// Starts what fills the dispatch and keeps its leases.
+    fn start_claiming(&self, outcomes: mpsc::UnboundedSender<Attempt>, tasks: &Tasks) {
+        let Equipment {
             database,
-            holder: settings.name.clone(),
-            settings,
+            doorbell,
             keyring,
+            clock,
             metrics,
+            ..
+        } = self.equipment.clone();
+        let keeping = CancellationToken::new();
+        let keeper = Keeper {
+            clock,
+            database: database.clone(),
+            dispatch: self.dispatch.clone(),
+            metrics: metrics.clone(),
+            lease: self.settings.lease,
+        };
+        tasks.spawn("lease keeper", keeper.run(keeping.clone()));
+        let claimer = Claimer {
+            database: database.clone(),
+            settings: self.settings.clone(),
+            dispatch: self.dispatch.clone(),
+            metrics: metrics.clone(),
+            roster: Roster::new(keyring, self.settings.in_flight_per_endpoint_max),
+            holder: Holder {
+                database: database.clone(),
+                metrics: metrics.clone(),
+            },
+            completer: outcomes,
+            lanes: Lanes::new(),
+        };
+        let claiming = claimer.run(doorbell.subscribe(), tasks.soft().clone());
+        let dispatch = self.dispatch.clone();
+        let second_stage = tasks.hard().clone();
+        tasks.spawn("claimer", async move {
+            claiming.await;
+            drain(&dispatch, &database, &metrics, &second_stage).await;
+            keeping.cancel();
+        });
+    }
+
+    /// Starts taking part in maintenance.
+    fn start_maintenance(&self, tasks: &Tasks) {
+        let maintenance = Maintenance {
+            database: self.equipment.database.clone(),
+            holder: self.settings.name.clone(),
+            settings: self.settings.clone(),
+            keyring: self.equipment.keyring.clone(),
+            metrics: self.equipment.metrics.clone(),
             walk: None,
             walked_at: None,
         };
-        tasks.spawn("maintenance", maintenance.run(soft));
+        tasks.spawn("maintenance", maintenance.run(tasks.soft().clone()));
     }
-    Ok(())
 }
 
 /// Returns what has not started, and waits for what has; its leases are kept meanwhile.

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use crate::channels::{Outcome, Receipt, Verdict};
 use crate::db::Database;
-use crate::db::queue::{ClaimRequest, LANES};
-use crate::delivery::{COMPLETION_BATCH_MAX, Lanes};
+use crate::db::queue::ClaimRequest;
+use crate::delivery::{COMPLETION_BATCH_MAX, Lanes, Looked};
 use crate::model::{Attempt, Delivery, Resolution};
 
 /// As a worker's.
@@ -48,11 +48,11 @@ pub(super) async fn run(database: &Database, deliveries: u64, batch: usize) -> a
     };
     let completing = async {
         while let Some(first) = to_complete.recv().await {
-            let mut attempts: Vec<Attempt> = first.into_iter().map(delivered).collect();
+            let mut attempts: Vec<Attempt> = first.iter().map(delivered).collect();
             while attempts.len() + batch <= COMPLETION_BATCH_MAX
                 && let Ok(more) = to_complete.try_recv()
             {
-                attempts.extend(more.into_iter().map(delivered));
+                attempts.extend(more.iter().map(delivered));
             }
             database.complete(&attempts, "bench").await?;
         }
@@ -79,16 +79,12 @@ async fn claim(
             token: rand::random(),
         })
         .await?;
-    let mut taken = [0; LANES];
-    for delivery in &claim.deliveries {
-        taken[usize::from(delivery.lane.unsigned_abs()) % LANES] += 1;
-    }
-    lanes.found(&plan, &claim.reached, &taken, now.elapsed(), Instant::now());
+    lanes.found(&plan, &Looked::of(&claim, now.elapsed()), Instant::now());
     Ok(claim.deliveries)
 }
 
 /// As if it had been delivered.
-fn delivered(delivery: Delivery) -> Attempt {
+fn delivered(delivery: &Delivery) -> Attempt {
     Attempt {
         lease: delivery.lease,
         url_is_stale: false,
