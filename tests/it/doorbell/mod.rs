@@ -1,5 +1,6 @@
 //! The doorbell: nothing is missed, nobody is slowed.
 
 mod chaos;
+mod faults;
 mod quiet;
 mod support;

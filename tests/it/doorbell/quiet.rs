@@ -6,17 +6,18 @@ use sqlx::PgConnection;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::support::{RingCount, Watcher, database, emit, only_the_bell, until};
+use super::support::{
+    Loser, RingCount, Watcher, database, emit, only_the_bell, someone_sleeps, until,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_wakes_a_sleeper_at_once() {
     let database = database().await;
     let watcher = Watcher::start(&database, database.options(), only_the_bell()).await;
     let mut writer = database.connection().await;
-    let mut sleeps = 0;
     let mut lags = Vec::new();
     for _ in 0..20 {
-        sleeps = watcher.falls_asleep(sleeps).await;
+        someone_sleeps(&mut writer).await;
         let event = emit(&mut writer).await;
         lags.push(watcher.sees(event, Duration::from_secs(5)).await);
     }
@@ -30,6 +31,7 @@ async fn a_commit_wakes_a_sleeper_at_once() {
         "p50 is {:?}",
         lags[10]
     );
+    assert!(watcher.count("postrider_doorbell_rings_total") >= 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,6 +41,8 @@ async fn writers_do_not_notify_while_listeners_are_awake() {
     for _ in 0..4 {
         watchers.push(Watcher::start(&database, database.options(), only_the_bell()).await);
     }
+    // Workers that win no rows: only what others begin to write keeps them awake.
+    let losers = [(); 4].map(|()| Loser::start(&database));
     let mut writer = database.connection().await;
     let first = emit(&mut writer).await;
     for watcher in &watchers {
@@ -50,6 +54,7 @@ async fn writers_do_not_notify_while_listeners_are_awake() {
     println!("{commits} commits, {rings} of them notified");
     assert!(commits > 500, "only {commits} commits");
     assert!(rings < 30, "{rings} of {commits} commits notified");
+    drop(losers);
 }
 
 /// Eight writers commit single events; how many.

@@ -87,20 +87,15 @@ impl Watcher {
 
     /// A counter of its bell.
     pub(super) fn count(&self, metric: &str) -> u64 {
-        self.exporter
-            .render()
-            .lines()
-            .find_map(|line| line.strip_prefix(metric)?.trim().parse::<f64>().ok())
-            .map_or(0, |value| {
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "a small count"
-                )]
-                let count = value as u64;
-                count
-            })
+        count(&self.exporter, metric)
     }
+}
+
+/// A counter.
+fn count(exporter: &Exporter, metric: &str) -> u64 {
+    let rendered = exporter.render();
+    let line = rendered.lines().find_map(|line| line.strip_prefix(metric));
+    line.map_or(0, |value| value.trim().parse().unwrap())
 }
 
 /// A subscriber's life. It reads by snapshot difference, so that nothing committed is overlooked.
@@ -135,6 +130,41 @@ async fn watch(
         } else {
             Found::Something
         });
+    }
+}
+
+/// One process that listens and never finds anything.
+#[derive(Debug)]
+pub(super) struct Loser {
+    /// What the bell counted.
+    exporter: Exporter,
+    /// Dropping it kills it.
+    _tasks: JoinSet<()>,
+}
+
+impl Loser {
+    /// Starts one.
+    pub(super) fn start(database: &TestDatabase) -> Loser {
+        let (metrics, exporter) = Metrics::new();
+        let bell = Doorbell::new(database.options(), only_the_bell(), Arc::new(metrics));
+        let mut listener = bell.subscribe();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { bell.run(CancellationToken::new()).await });
+        tasks.spawn(async move {
+            loop {
+                listener.turn().await;
+                listener.found(Found::Nothing);
+            }
+        });
+        Loser {
+            exporter,
+            _tasks: tasks,
+        }
+    }
+
+    /// Rings heard.
+    pub(super) fn rings(&self) -> u64 {
+        count(&self.exporter, "postrider_doorbell_rings_total")
     }
 }
 
@@ -192,6 +222,25 @@ impl RingCount {
         }
         rings
     }
+}
+
+/// How many hold or want the bell's lock in this database.
+pub(super) async fn locks(connection: &mut PgConnection) -> i64 {
+    sqlx::query_scalar(
+        "select count(*) from pg_locks where locktype = 'advisory' and classid = 1886351988
+         and database = (select oid from pg_database where datname = current_database())",
+    )
+    .fetch_one(connection)
+    .await
+    .unwrap()
+}
+
+/// Waits until somebody sleeps.
+pub(super) async fn someone_sleeps(connection: &mut PgConnection) {
+    until("somebody sleeps", Duration::from_secs(30), async || {
+        locks(connection).await > 0
+    })
+    .await;
 }
 
 /// Waits for a condition.

@@ -1,0 +1,170 @@
+//! What the bell does when something breaks, or is not as it should be.
+
+use std::time::Duration;
+
+use postrider::db::doorbell::DoorbellSettings;
+use sqlx::PgConnection;
+
+use super::support::{
+    Loser, RingCount, Watcher, database, emit, locks, only_the_bell, prepare, someone_sleeps, until,
+};
+use crate::support::pooler::Pooler;
+use crate::support::postgres::{OwnCluster, TestDatabase};
+use crate::support::proxy::Proxy;
+
+/// More than any of these should take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The floor poll as it is by default.
+fn with_floor() -> DoorbellSettings {
+    DoorbellSettings::default()
+}
+
+/// A statement without a result.
+async fn run(connection: &mut PgConnection, statement: &'static str) {
+    sqlx::raw_sql(statement).execute(connection).await.unwrap();
+}
+
+/// Ends the bell's connections.
+async fn end_connections(database: &TestDatabase) {
+    let mut connection = database.connection().await;
+    run(
+        &mut connection,
+        "select pg_terminate_backend(pid) from pg_stat_activity
+         where application_name = 'postrider doorbell' and datname = current_database()",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_pooler_in_transaction_mode_it_polls_and_takes_no_lock() {
+    let database = database().await;
+    let pooler = Pooler::before(database.options()).await;
+    let watcher = Watcher::start(&database, pooler.options(), with_floor()).await;
+    let mut writer = database.connection().await;
+    for _ in 0..3 {
+        let event = emit(&mut writer).await;
+        watcher.sees(event, Duration::from_secs(5)).await;
+        assert_eq!(locks(&mut writer).await, 0, "a lock leaked into the pool");
+    }
+    assert_eq!(watcher.count("postrider_doorbell_sleeps_total"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_rings_again_after_its_connections_were_ended() {
+    let database = database().await;
+    let watcher = Watcher::start(&database, database.options(), only_the_bell()).await;
+    let mut writer = database.connection().await;
+    for _ in 0..3 {
+        someone_sleeps(&mut writer).await;
+        end_connections(&database).await;
+        // Seen when the bell is back, for then everybody polls; whether it rang or not.
+        let event = emit(&mut writer).await;
+        watcher.sees(event, PATIENCE).await;
+    }
+    someone_sleeps(&mut writer).await;
+    let event = emit(&mut writer).await;
+    watcher.sees(event, PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_rings_again_after_postgres_was_killed() {
+    let mut cluster = OwnCluster::start().await;
+    let database = cluster.database().await;
+    prepare(&database).await;
+    let mut settled = database.connection().await;
+    let watcher = Loser::start(&database);
+    someone_sleeps(&mut settled).await;
+    drop(settled);
+    cluster.kill_immediately().await;
+    cluster.start_again().await;
+    let mut writer = database.connection().await;
+    someone_sleeps(&mut writer).await;
+    let before = watcher.rings();
+    emit(&mut writer).await;
+    until("it hears a ring", PATIENCE, async || {
+        watcher.rings() > before
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_that_stopped_does_not_keep_the_bell_ringing() {
+    let database = database().await;
+    let proxy = Proxy::before(database.options()).await;
+    let watcher = Watcher::start(&database, proxy.options(), with_floor()).await;
+    let mut writer = database.connection().await;
+    someone_sleeps(&mut writer).await;
+    // What a stopped process and a cut cable have in common: nothing comes, and nothing closes.
+    proxy.freeze();
+    // Its subscriber, which still runs in this test, goes on by the floor poll.
+    let event = emit(&mut writer).await;
+    watcher.sees(event, Duration::from_secs(5)).await;
+    until("the server takes the lock away", PATIENCE, async || {
+        locks(&mut writer).await == 0
+    })
+    .await;
+    let mut rings = RingCount::start(&database).await;
+    emit(&mut writer).await;
+    assert_eq!(rings.rings().await, 0, "the bell still rings");
+    proxy.mend();
+    someone_sleeps(&mut writer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wake_off_lets_a_transaction_be_prepared_while_somebody_sleeps() {
+    let database = database().await;
+    let watcher = Watcher::start(&database, database.options(), with_floor()).await;
+    let mut writer = database.connection().await;
+    someone_sleeps(&mut writer).await;
+    run(&mut writer, "begin").await;
+    emit(&mut writer).await;
+    let refused = sqlx::raw_sql("prepare transaction 'rings'")
+        .execute(&mut writer)
+        .await;
+    assert!(refused.is_err(), "a NOTIFY cannot be prepared: nobody rang");
+    run(&mut writer, "set postrider.wake = off").await;
+    someone_sleeps(&mut writer).await;
+    let mut rings = RingCount::start(&database).await;
+    run(&mut writer, "begin").await;
+    let event = emit(&mut writer).await;
+    // Names are the whole server's; one run of this test makes one.
+    let name = format!(
+        "prepare transaction 'silent {event} {}'",
+        std::process::id()
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(name.clone()))
+        .execute(&mut writer)
+        .await
+        .unwrap();
+    let commit = name.replace("prepare transaction", "commit prepared");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(commit))
+        .execute(&mut writer)
+        .await
+        .unwrap();
+    watcher.sees(event, Duration::from_secs(5)).await;
+    assert_eq!(rings.rings().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_open_for_long_delays_no_other() {
+    let database = database().await;
+    let watcher = Watcher::start(&database, database.options(), only_the_bell()).await;
+    let (mut long, mut short) = (database.connection().await, database.connection().await);
+    let first = emit(&mut short).await;
+    watcher.sees(first, PATIENCE).await;
+    // It took the lock while the listener was awake: nobody is granted before it ends.
+    run(&mut long, "begin").await;
+    let last = emit(&mut long).await;
+    let mut sleeps = watcher.falls_asleep(0).await;
+    for _ in 0..5 {
+        let event = emit(&mut short).await;
+        let lag = watcher.sees(event, PATIENCE).await;
+        assert!(lag < Duration::from_secs(1), "it took {lag:?}");
+        sleeps = watcher.falls_asleep(sleeps).await;
+    }
+    assert!(watcher.seen_at(last).is_none());
+    run(&mut long, "commit").await;
+    let lag = watcher.sees(last, PATIENCE).await;
+    assert!(lag < Duration::from_secs(1), "it took {lag:?}");
+}
