@@ -136,11 +136,9 @@ async fn pass(
 ) {
     let mut buffer = vec![0; 16 * 1024];
     loop {
-        let Ok(read @ 1..) = from.read(&mut buffer).await else {
-            return;
-        };
-        // A frozen connection stays frozen: who was cut off does not hear what was said meanwhile.
-        if mode.wait_for(|mode| *mode == Mode::Through).await.is_err() {
+        let read = from.read(&mut buffer).await.unwrap_or(0);
+        // A frozen connection stays frozen: who was cut off does not hear what was said meanwhile, nor that it ended.
+        if mode.wait_for(|mode| *mode == Mode::Through).await.is_err() || read == 0 {
             return;
         }
         if to.write_all(&buffer[..read]).await.is_err() {
