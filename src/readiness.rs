@@ -38,6 +38,10 @@ impl Readiness {
             .conditions
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        // Who has not said yet what it waits for has only begun.
+        if conditions.is_empty() {
+            return vec![("process", "starting".to_owned())];
+        }
         conditions
             .iter()
             .filter_map(|(name, reason)| Some((*name, reason.clone()?)))
@@ -72,6 +76,7 @@ mod tests {
     #[test]
     fn it_is_ready_when_every_condition_is_met() {
         let readiness = Readiness::default();
+        assert_eq!(readiness.unmet(), [("process", "starting".to_owned())]);
         let database = readiness.condition("database", "not connected yet");
         let worker = readiness.condition("worker", "starting");
         worker.met();

@@ -1,9 +1,11 @@
 //! Which Postgres: the one that was named, or a private one of our own.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
+use tokio::time::{Instant, sleep};
 
 use crate::config::Config;
 use crate::db::embedded::{self, Cluster};
@@ -52,6 +54,7 @@ impl Source {
             Err(embedded::Error::InUse { .. }) => {
                 let options =
                     Cluster::options_of_running(config.database.embedded.data_dir.as_deref())?;
+                until_up(&options).await?;
                 Ok(Self {
                     options: options.clone(),
                     direct: options,
@@ -100,6 +103,25 @@ impl Source {
             cluster: None,
         }))
     }
+}
+
+/// Waits for a Postgres that another process of ours is only starting.
+async fn until_up(options: &ConnectOptions) -> anyhow::Result<()> {
+    /// How long a start may take; recovery from a crash is part of it.
+    const PATIENCE: Duration = Duration::from_secs(20);
+    let deadline = Instant::now() + PATIENCE;
+    let database = Database::open(options.clone(), Purpose::Command, 1);
+    loop {
+        match database.ping().await {
+            Ok(()) => break,
+            Err(error) if Instant::now() >= deadline => {
+                return Err(error).context("the private Postgres is in use, but does not answer");
+            }
+            Err(_) => sleep(Duration::from_millis(100)).await,
+        }
+    }
+    database.close().await;
+    Ok(())
 }
 
 /// What the configuration says of our own Postgres.

@@ -7,6 +7,7 @@
 mod adopt;
 mod bench;
 mod config;
+mod doctor;
 mod endpoint;
 mod exit;
 mod instance;
@@ -52,6 +53,8 @@ pub enum Command {
     Endpoint(endpoint::Arguments),
     /// Look at the queue and its dead letters, and re-queue them
     Queue(queue::Arguments),
+    /// Look at a live deployment and say what is wrong, and what to do about it
+    Doctor(doctor::Arguments),
     /// Let this database, a copy of another, deliver from now on
     Adopt(adopt::Arguments),
     /// Install PostgreSQL, or look into the private one
@@ -75,6 +78,7 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Instance(arguments) => instance::run(&cli.globals, &arguments).await,
         Command::Endpoint(arguments) => endpoint::run(&cli.globals, &arguments).await,
         Command::Queue(arguments) => queue::run(&cli.globals, &arguments).await,
+        Command::Doctor(arguments) => doctor::run(&cli.globals, &arguments).await,
         Command::Adopt(arguments) => adopt::run(&cli.globals, &arguments).await,
         Command::Pg(arguments) => pg::run(&cli.globals, &arguments).await,
         Command::Config(arguments) => config::run(&cli.globals, &arguments),

@@ -21,6 +21,8 @@ pub struct Arguments {
 pub(super) async fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = globals.start()?;
     let app = App::start(config).await?;
+    // Met at the very end: between the conditions of two parts the process must not look ready.
+    let started = app.readiness.condition("process", "starting");
     let source = Source::open(&app.config).await?;
     let roles = if arguments.role.is_empty() {
         &Role::ALL[..]
@@ -30,6 +32,7 @@ pub(super) async fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Res
     Roles::new(&app, source.options.clone(), source.direct.clone())
         .start(roles)
         .await?;
+    started.met();
     let ending = app.run().await;
     source.close().await;
     Ok(ending.into())

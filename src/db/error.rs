@@ -60,24 +60,38 @@ impl Error {
     /// The same where our own SQL functions may refuse: they say it better than we could, so their words stand alone.
     pub(crate) fn refusal_or_doing(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
         move |source| {
-            let refusal = source
+            let Some(refusal) = source
                 .as_database_error()
                 .and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
-                .and_then(|error| {
-                    let message = error.message().strip_prefix("postrider")?;
-                    Some((
-                        message
-                            .strip_prefix(": ")
-                            .map_or_else(|| error.message(), |rest| rest),
-                        error.hint(),
-                    ))
-                })
-                .map(|(message, hint)| (message.to_owned(), hint.map(str::to_owned)));
-            match refusal {
-                Some((message, hint)) => Self::Refused { message, hint },
-                None => Self::Driver { doing, source },
+            else {
+                return Self::Driver { doing, source };
+            };
+            let message = match refusal.message().strip_prefix("postrider") {
+                Some(rest) => rest
+                    .strip_prefix(": ")
+                    .unwrap_or(refusal.message())
+                    .to_owned(),
+                None => format!("cannot {doing}: {}", refusal.message()),
+            };
+            Self::Refused {
+                message,
+                hint: refusal.hint().map(str::to_owned),
             }
         }
+    }
+
+    /// Whether the database says that we may not.
+    pub fn is_forbidden(&self) -> bool {
+        /// `insufficient_privilege`.
+        const INSUFFICIENT_PRIVILEGE: &str = "42501";
+        let Self::Driver { source, .. } = self else {
+            return false;
+        };
+        source
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code)
+            .as_deref()
+            == Some(INSUFFICIENT_PRIVILEGE)
     }
 
     /// Whether waiting and trying again may help: the connection, not the statement, is at fault.

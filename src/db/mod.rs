@@ -2,6 +2,7 @@
 
 pub mod administration;
 pub mod bench;
+pub mod doctor;
 pub mod doorbell;
 pub mod duties;
 pub mod embedded;

@@ -130,7 +130,9 @@ impl Database {
                 .bind(id)
                 .execute(&mut *transaction)
                 .await
-                .map_err(Error::doing("remove the endpoint's authorization"))?;
+                .map_err(Error::refusal_or_doing(
+                    "remove the endpoint's authorization",
+                ))?;
         }
         match &changes.signing {
             Change::Keep => {}
@@ -139,7 +141,9 @@ impl Database {
                     .bind(id)
                     .execute(&mut *transaction)
                     .await
-                    .map_err(Error::doing("remove the endpoint's signing secrets"))?;
+                    .map_err(Error::refusal_or_doing(
+                        "remove the endpoint's signing secrets",
+                    ))?;
             }
             Change::To(secret) => rotate(&mut transaction, id, &seal(secret.text())).await?,
         }
@@ -287,7 +291,7 @@ async fn set_headers(
         .bind(sealed)
         .execute(&mut **transaction)
         .await
-        .map_err(Error::doing("set the endpoint's headers"))?;
+        .map_err(Error::refusal_or_doing("set the endpoint's headers"))?;
     Ok(())
 }
 
@@ -305,12 +309,12 @@ async fn rotate(
     .bind(id)
     .execute(&mut **transaction)
     .await
-    .map_err(Error::doing("retire the former signing secret"))?;
+    .map_err(Error::refusal_or_doing("retire the former signing secret"))?;
     sqlx::query("insert into postrider.signing_secrets (endpoint_id, secret) values ($1, $2)")
         .bind(id)
         .bind(sealed)
         .execute(&mut **transaction)
         .await
-        .map_err(Error::doing("write the signing secret"))?;
+        .map_err(Error::refusal_or_doing("write the signing secret"))?;
     Ok(())
 }

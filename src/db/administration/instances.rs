@@ -67,7 +67,7 @@ impl Database {
         .bind(name)
         .fetch_all(self.pool())
         .await
-        .map_err(Error::doing("list instances"))
+        .map_err(Error::refusal_or_doing("list instances"))
     }
 
     /// Deletes an instance with its endpoints. False when there is none.
@@ -86,7 +86,7 @@ impl Database {
                 .bind(name)
                 .fetch_optional(self.pool())
                 .await
-                .map_err(Error::doing("read the instance's token"))?;
+                .map_err(Error::refusal_or_doing("read the instance's token"))?;
         Ok(token.flatten())
     }
 
@@ -105,7 +105,7 @@ impl Database {
         .bind(keyring.seal(token, &mut rand::rng()))
         .execute(self.pool())
         .await
-        .map_err(Error::doing("set the instance's token"))?;
+        .map_err(Error::refusal_or_doing("set the instance's token"))?;
         Ok(changed.rows_affected() > 0)
     }
 }

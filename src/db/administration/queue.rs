@@ -107,7 +107,7 @@ impl Database {
         )
         .fetch_all(self.pool())
         .await
-        .map_err(Error::doing("read the queue's statistics"))
+        .map_err(Error::refusal_or_doing("read the queue's statistics"))
     }
 
     /// The latest dead letters, by id.
@@ -129,7 +129,7 @@ impl Database {
         .bind(limit)
         .fetch_all(self.pool())
         .await
-        .map_err(Error::doing("list dead letters"))
+        .map_err(Error::refusal_or_doing("list dead letters"))
     }
 
     /// The attempt log of a delivery, the earliest first.
@@ -142,7 +142,7 @@ impl Database {
         .bind(delivery)
         .fetch_all(self.pool())
         .await
-        .map_err(Error::doing("read the attempt log"))
+        .map_err(Error::refusal_or_doing("read the attempt log"))
     }
 
     /// Gives dead letters a new cycle of attempts; answers with how many.
@@ -196,7 +196,7 @@ impl Database {
         .bind(payload)
         .fetch_one(self.pool())
         .await
-        .map_err(Error::doing("queue a test delivery"))
+        .map_err(Error::refusal_or_doing("queue a test delivery"))
     }
 
     /// What became of a test delivery by now.
@@ -217,7 +217,7 @@ impl Database {
         .bind(delivery)
         .execute(self.pool())
         .await
-        .map_err(Error::doing("remove a test delivery"))?;
+        .map_err(Error::refusal_or_doing("remove a test delivery"))?;
         Ok(())
     }
 }

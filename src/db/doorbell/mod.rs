@@ -62,9 +62,11 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 
+use super::Error;
 use crate::metrics::Metrics;
 
 pub use listener::{Found, Listener};
+pub use probe::Verdict;
 use shared::Shared;
 
 /// How the bell behaves.
@@ -130,4 +132,21 @@ impl Doorbell {
     pub fn saw_work(&self) {
         self.shared.saw_work();
     }
+}
+
+/// What the way to the server is like, for a bell that would use it. Harmless, also behind a pooler.
+pub async fn probe_line(options: &PgConnectOptions) -> Result<Verdict, Error> {
+    let options = options
+        .clone()
+        .application_name("postrider doctor")
+        .extra_float_digits(None);
+    let ears = ears::Ears::connect(&options);
+    let lock = lock::Lock::connect(&options);
+    let probed = async {
+        let (mut ears, mut lock) = (ears.await?, lock.await?);
+        probe::probe(&mut ears, &mut lock).await
+    };
+    probed
+        .await
+        .map_err(Error::doing("listen for a notification of our own"))
 }

@@ -8,7 +8,7 @@ use super::lock::Lock;
 
 /// What a probe says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// Each connection has a server of its own, and notifications arrive.
     Direct,
     /// Two connections share servers.

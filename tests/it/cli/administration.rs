@@ -465,3 +465,38 @@ async fn dead_letters_are_listed_and_requeued_and_events_replayed() {
         .json();
     assert_eq!(replayed["queued"], 3);
 }
+
+#[tokio::test]
+async fn a_role_that_may_operate_manages_endpoints_without_rights_on_the_tables() {
+    let database = postgres::database().await;
+    let mut connection = database.connection().await;
+    let role = format!("operator_{:08x}", rand::random::<u32>());
+    let create = format!("create role {role} login; select postrider.allow('{role}', 'operate')");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(create))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let program = Program::alone().variable("DATABASE_URL", &database.url_as(&role));
+    program.run(&["instance", "create", "shop"]).await.ok();
+    program
+        .run(&["endpoint", "set", "shop", "https://example.com/"])
+        .await
+        .ok();
+    for command in [
+        &["instance", "list"][..],
+        &["endpoint", "disable", "shop/default"],
+        &["queue", "stats"],
+        &["queue", "dead"],
+        &["queue", "requeue", "--all"],
+    ] {
+        program.run(command).await.ok();
+    }
+    let refused = program
+        .run(&["endpoint", "set", "shop", "https://example.com/", "--sign"])
+        .await
+        .complaint();
+    assert_eq!(
+        refused,
+        "postrider: error: cannot retire the former signing secret: permission denied for table signing_secrets\n"
+    );
+}

@@ -3,6 +3,8 @@
 mod administration;
 mod adopting;
 mod config;
+mod doctoring;
+mod embedded;
 mod migrating;
 mod program;
 

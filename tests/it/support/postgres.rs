@@ -62,6 +62,15 @@ impl TestDatabase {
         }
     }
 
+    /// An URL for another role.
+    pub(crate) fn url_as(&self, role: &str) -> String {
+        self.options
+            .clone()
+            .username(role)
+            .to_url_lossy()
+            .to_string()
+    }
+
     /// The same as an URL, as a configuration names it.
     pub(crate) fn url(&self) -> String {
         self.options.to_url_lossy().to_string()

@@ -1,0 +1,38 @@
+//! The same commands with no database configured: over the private Postgres, beside a running `serve` and without one.
+
+use super::program::Program;
+use crate::support::skip::skipped;
+
+#[tokio::test]
+async fn commands_work_over_the_private_postgres_beside_a_serve_and_without_one() {
+    // Not under the program's own directory: the server runs as another user where we are root.
+    let directory = crate::support::postgres::own_directory().join("cli-embedded");
+    let program = Program::alone()
+        .variable(
+            "POSTRIDER_DATABASE__EMBEDDED__DATA_DIR",
+            directory.to_str().unwrap(),
+        )
+        .variable("PATH", &std::env::var("PATH").unwrap_or_default());
+    let made = program.run(&["instance", "create", "shop"]).await;
+    if made.errors.contains("no PostgreSQL") {
+        return skipped("there is no PostgreSQL here");
+    }
+    made.ok();
+    let serving = program.serve().await;
+    serving.until_ready().await;
+    let list = program.run(&["instance", "list", "--json"]).await.json();
+    assert_eq!(
+        list[0]["name"], "shop",
+        "made before, seen beside a running serve"
+    );
+    let doctor = program.run(&["doctor"]).await.ok();
+    assert!(doctor.contains("notifications arrive"), "{doctor}");
+    let line = program.run(&["pg", "psql"]).await.ok();
+    assert!(
+        line.starts_with("psql -h ") && line.contains("-U postrider postrider"),
+        "{line}"
+    );
+    serving.stop().await;
+    let again = program.run(&["migrate"]).await.ok();
+    assert!(again.starts_with("up to date"), "{again}");
+}
