@@ -68,11 +68,14 @@ impl Cycle<'_> {
     async fn stay_awake(&mut self, woken_at: Instant) -> sqlx::Result<()> {
         let Self {
             ears,
+            lock,
             shared,
             work,
             window,
-            ..
         } = self;
+        // Nothing else is said on the lock's connection while we are awake, which under steady work is for ever.
+        let mut touches = interval(TOUCH_INTERVAL);
+        touches.reset();
         let mut last_work = woken_at;
         let mut verdict_at = Some(woken_at + Window::AT_ONCE);
         let mut rows_begun = ears.rows_begun().await?;
@@ -98,6 +101,7 @@ impl Cycle<'_> {
                         last_work = Instant::now();
                     }
                 }
+                _ = touches.tick() => lock.touch().await?,
                 Ok(()) = work.changed() => last_work = Instant::now(),
                 () = sleep_until(last_work + window.present()) => {
                     if ears.rows_begun().await? == rows_begun {
