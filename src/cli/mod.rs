@@ -7,6 +7,7 @@
 mod adopt;
 mod bench;
 mod config;
+mod demo;
 mod doctor;
 mod endpoint;
 mod exit;
@@ -43,6 +44,8 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// See it work: a private Postgres, a real receiver, and events by every way there is
+    Demo(demo::Arguments),
     /// Deliver until told to stop; with no database configured, over a private Postgres
     Serve(serve::Arguments),
     /// Bring the schema up to date; safe under load, and by several at once
@@ -73,6 +76,7 @@ pub async fn run(cli: Cli) -> ExitCode {
 /// Hands over to the command.
 async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
+        Command::Demo(arguments) => demo::run(&cli.globals, &arguments).await,
         Command::Serve(arguments) => serve::run(&cli.globals, &arguments).await,
         Command::Migrate(arguments) => migrate::run(&cli.globals, &arguments).await,
         Command::Instance(arguments) => instance::run(&cli.globals, &arguments).await,

@@ -74,8 +74,17 @@ impl Globals {
     /// Loads what is in force.
     pub fn load(&self) -> anyhow::Result<Loaded> {
         let environment = environment();
+        self.load_from(self.file(&environment)?, environment)
+    }
+
+    /// Puts the layers together.
+    fn load_from(
+        &self,
+        file: Option<File>,
+        environment: Vec<(String, String)>,
+    ) -> anyhow::Result<Loaded> {
         let mut sources = Sources {
-            file: self.file(&environment)?,
+            file,
             environment,
             flags: Vec::new(),
         };
@@ -93,6 +102,23 @@ impl Globals {
             sources.flag("--log-format", "log.format", text);
         }
         config::load(sources).context("the configuration cannot be used")
+    }
+
+    /// Loads the reference with only these variables and the flags for logging: for a command that must not touch what is
+    /// deployed. `log_level` is what it logs where nobody says otherwise.
+    pub fn start_apart(&self, variables: &[&str], log_level: &str) -> anyhow::Result<Config> {
+        anyhow::ensure!(
+            self.config.is_none() && self.database_url.is_none(),
+            "this command takes neither --config nor --database-url: it has a database of its own"
+        );
+        let mut environment = environment();
+        environment.retain(|(name, _)| variables.contains(&&**name));
+        if !environment.iter().any(|(name, _)| name == "RUST_LOG") {
+            environment.push(("RUST_LOG".into(), log_level.into()));
+        }
+        let config = self.load_from(None, environment)?.config;
+        telemetry::init(&config.log).context("starting to log")?;
+        Ok(config)
     }
 
     /// Loads what is in force and starts logging: how most commands begin.

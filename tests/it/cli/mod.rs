@@ -3,6 +3,7 @@
 mod administration;
 mod adopting;
 mod config;
+mod demo;
 mod doctoring;
 mod embedded;
 mod migrating;
