@@ -23,7 +23,7 @@ create table public.messages (
   id bigint generated always as identity primary key
 , account text not null
 , direction text not null default 'incoming'
-, chat text not null
+, phone text not null
 , name text not null
 , body text not null
 , status text not null default 'sent'
@@ -33,16 +33,16 @@ create function public.message_event(message public.messages) returns json langu
   'id', 'wamid.' || message.id
 , 'direction', message.direction
 , 'timestamp', to_char(message.sent_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')
-, 'chat', json_build_object('jid', message.chat, 'name', message.name, 'type', 'private')
-, 'sender', json_build_object('jid', message.chat, 'name', message.name)
+, 'chat', json_build_object('jid', message.phone || '@s.whatsapp.net', 'name', message.name, 'type', 'private')
+, 'sender', json_build_object('jid', message.phone || '@s.whatsapp.net', 'name', message.name)
 , 'message', json_build_object('type', 'text', 'content', message.body, 'source', 'api', 'isEdit', false)
 );
 create function public.status_event(message public.messages) returns json language sql stable return json_build_object(
   'timestamp', to_char(now() at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')
 , 'status', message.status
 , 'messageIds', json_build_array('wamid.' || message.id)
-, 'chat', json_build_object('jid', message.chat, 'type', 'private')
-, 'recipient', message.chat
+, 'chat', json_build_object('jid', message.phone || '@s.whatsapp.net', 'type', 'private')
+, 'recipient', message.phone || '@s.whatsapp.net'
 );";
 
 /// What that row is called.
@@ -62,31 +62,27 @@ pub(super) const CAPTURE_WHEN: &str = "select postrider.capture('public.messages
   , when_ => 'new.direction = ''outgoing'' and new.status <> old.status')";
 
 /// One row.
-pub(super) const INSERT: &str = "insert into messages (account, chat, name, body)
-values ('acme', '5511987654321@s.whatsapp.net', 'Ana Souza', 'Hi! Is my order on its way?')";
+pub(super) const INSERT: &str = "insert into messages (account, phone, name, body)
+values ('acme', '5511987654321', 'Ana Souza', 'Hi! Is my order on its way?')";
 
 /// Many rows in one statement.
-pub(super) const INSERT_MANY: &str = "insert into messages (account, direction, chat, name, body)
+pub(super) const INSERT_MANY: &str = "insert into messages (account, direction, phone, name, body)
 select (array['acme','globex'])[1 + n % 2], (array['incoming','outgoing'])[1 + n / 2 % 2]
-  , 551180000000 + n || '@s.whatsapp.net', 'Customer ' || n, 'Order ' || n || ' has left the house'
-from generate_series(1, 1000) n";
+  , 551180000000 + n, 'Customer ' || n, 'Order ' || n || ' has left' from generate_series(1, 1000) n";
 
 /// Changes of which only some are events.
 pub(super) const UPDATE: &str = "update messages set status = 'read' where id <= 100";
 
 /// What never was.
-pub(super) const ROLLED_BACK: &str = "insert into messages (account, chat, name, body)
-values ('acme', '5511987654321@s.whatsapp.net', 'Ana Souza', 'Never mind')";
+pub(super) const ROLLED_BACK: &str = "update messages set status = 'played'";
 
 /// One event from the application itself, twice, with a key that makes it one.
-pub(super) const EMIT: &str = r#"select postrider.emit('acme', 'group.flow', '{"type":"joined","groupJid":"120363041234567890@g.us"
-  ,"groupName":"Book club","participants":[{"jid":"123456789012345@lid","name":"Ana Souza"}]}'
-  , idempotency_key => 'joined-17') from generate_series(1, 2)"#;
+pub(super) const EMIT: &str = r#"select postrider.emit('acme', 'group.flow', '{"type":"joined","groupName":"Book club"
+  ,"groupJid":"120363041234567890@g.us"}', idempotency_key => 'joined-17') from generate_series(1, 2)"#;
 
 /// Several events in one call.
-pub(super) const EMIT_MANY: &str = r#"select postrider.emit_many('[
-  {"instance":"acme","type":"instance.state","data":{"state":"connected","instance":"acme"}},
-  {"instance":"globex","type":"instance.state","data":{"state":"qr_ready","instance":"globex"}}]')"#;
+pub(super) const EMIT_MANY: &str = r#"select postrider.emit_many('[{"instance":"acme","type":"instance.state","data":{"state":"connected"}}
+  ,{"instance":"globex","type":"instance.state","data":{"state":"qr_ready"}}]')"#;
 
 /// Fire and forget.
 pub(super) const NOTIFY: &str = r#"select pg_notify('postrider_emit', '{"instance":"globex","type":"label.update"
@@ -116,8 +112,8 @@ pub(super) fn trickle(number: u64) -> String {
         "globex"
     };
     format!(
-        "insert into messages (account, chat, name, body)
-values ('{account}', '5511987654321@s.whatsapp.net', 'Ana Souza', 'Message {number}')"
+        "insert into messages (account, phone, name, body)
+values ('{account}', '5511987654321', 'Ana Souza', 'Message {number}')"
     )
 }
 

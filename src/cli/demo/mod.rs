@@ -54,8 +54,9 @@ const VARIABLES: [&str; 6] = [
     "POSTRIDER_LOG__FORMAT",
     "POSTRIDER_LOG_FORMAT",
 ];
-/// Warnings, and what is installed where there is no Postgres: that takes its time.
-const LOG_LEVEL: &str = "warn,postrider::db::embedded=info";
+/// Warnings, and what is installed where there is no Postgres: that takes its time. What is interrupted is rolled back, of
+/// which Postgres gives notice.
+const LOG_LEVEL: &str = "warn,sqlx::postgres::notice=error,postrider::db::embedded=info,postrider::db::embedded::initdb=warn";
 
 /// Runs the demo; whatever happens, its Postgres is stopped and its data removed.
 pub(super) async fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Result<ExitCode> {

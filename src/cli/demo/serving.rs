@@ -40,24 +40,22 @@ pub(super) async fn serve(story: &mut Story) -> anyhow::Result<()> {
         latencies.drain(..old);
         if told_at.is_none_or(|at| at.elapsed() >= line_every) {
             told_at = Some(Instant::now());
-            progress(story, message, &latencies).await?;
+            progress(story, &latencies).await?;
         }
     }
     Ok(())
 }
 
-/// The line.
-async fn progress(
-    story: &mut Story,
-    messages: u64,
-    latencies: &VecDeque<Duration>,
-) -> anyhow::Result<()> {
+/// The line. It fits a terminal of 80 columns, for one that wraps cannot be written over.
+async fn progress(story: &mut Story, latencies: &VecDeque<Duration>) -> anyhow::Result<()> {
     let mut sorted: Vec<_> = latencies.iter().copied().collect();
     sorted.sort_unstable();
-    let depth = story.stage.depth().await?.told();
+    let depth = story.stage.depth().await?;
     story.report.progress(&format!(
-        "  {messages} messages, {} accepted by the receiver; queue: {depth}; COMMIT to 2xx p50 {}, p99 {}",
+        "  {} accepted; queue {} pending, {} failed; COMMIT to 2xx p50 {}, p99 {}",
         number(story.receiver.accepted()),
+        depth.pending,
+        depth.failed,
         milliseconds(percentile(&sorted, 0.5)),
         milliseconds(percentile(&sorted, 0.99))
     ))?;

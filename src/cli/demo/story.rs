@@ -85,9 +85,6 @@ impl Story {
         self.report.heading(&format!(
             "4  {FAILING} is down: the backoff table, the dead letters, the operator's line"
         ))?;
-        self.report.statement(fixtures::SCHEDULE)?;
-        self.report
-            .outcome("short waits, for people; default's are 1 s, 5 s, 30 s, 5 min, 30 min, 1 h")?;
         self.report.statement(fixtures::CALL)?;
         let act = self.commit(fixtures::CALL).await?;
         self.report.outcome(&act.told())?;
@@ -100,7 +97,7 @@ impl Story {
         let told = |story: &Story| story.receiver.arrived_since(act.sent_at, TOLD);
         self.until(|story| told(story) > 0).await;
         self.report.outcome(&format!(
-            "{TOLD} is told: {} postrider.delivery.exhausted",
+            "{TOLD} is told: {} postrider.delivery.exhausted. It repairs the receiver, and says:",
             counted(told(self), "event")
         ))?;
         self.requeue(failing).await
@@ -110,6 +107,12 @@ impl Story {
     async fn walk(&mut self, failing: &Address) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         let waits = self.stage.waits(SCHEDULE_NAME).await?;
+        let default = self.stage.waits("default").await?;
+        self.report.outcome(&format!(
+            "schedule {SCHEDULE_NAME} waits {}, for people who watch; default waits {}",
+            listed(&waits),
+            listed(&default)
+        ))?;
         let mut shown: Vec<Instant> = Vec::new();
         while Instant::now() < deadline {
             let row = self.stage.row(failing).await?;
@@ -141,8 +144,6 @@ impl Story {
     /// The operator's line, once the endpoint has been repaired.
     async fn requeue(&mut self, failing: &Address) -> anyhow::Result<()> {
         self.receiver.repair();
-        self.report
-            .outcome("the receiver is repaired, and an operator says:")?;
         self.report.statement(fixtures::REQUEUE)?;
         let requeued = self.stage.commit(fixtures::REQUEUE).await?;
         self.until(|story| story.receiver.accepted_at(failing).is_some())
@@ -176,6 +177,16 @@ impl Story {
             sleep(LOOK).await;
         }
     }
+}
+
+/// Waits, given in seconds.
+fn listed(waits: &[f64]) -> String {
+    let readable = |wait: &f64| match *wait {
+        hours if hours >= 3600.0 => format!("{} h", hours / 3600.0),
+        minutes if minutes >= 60.0 => format!("{} min", minutes / 60.0),
+        seconds => format!("{seconds} s"),
+    };
+    waits.iter().map(readable).collect::<Vec<_>>().join(", ")
 }
 
 /// An endpoint on a line.

@@ -129,7 +129,7 @@ fn assert_told(status: ExitStatus, said: &str) {
         "DATABASE_URL is left alone",
         "1,000 rows -> 1,000 events -> 1,500 deliveries",
         "100 rows -> 50 events -> 75 deliveries",
-        "1 row -> 0 events -> 0 deliveries: what rolls back never was",
+        "1,001 rows -> 0 events -> 0 deliveries: what rolls back never was",
         "2 rows -> 1 event -> 1 delivery",
         "attempt 5 after ",
         "status 'failed' after 5 attempts",
@@ -184,7 +184,7 @@ async fn it_serves_on_until_ctrl_c_and_leaves_nothing() {
     let place = place();
     let mut demo = Demo::start(postrider(place.path(), &["demo"]), place.path());
     demo.until(SERVING);
-    demo.until(" messages, ");
+    demo.until(" accepted; ");
     let (server, _) = postgres(place.path());
     demo.signal(Signal::SIGINT);
     let (status, said) = demo.end();
