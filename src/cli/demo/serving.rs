@@ -52,7 +52,7 @@ async fn progress(story: &mut Story, latencies: &VecDeque<Duration>) -> anyhow::
     sorted.sort_unstable();
     let depth = story.stage.depth().await?;
     story.report.progress(&format!(
-        "  {} accepted; queue {} pending, {} failed; COMMIT to 2xx p50 {}, p99 {}",
+        "  {} accepted; {} pending, {} failed; 2xx after p50 {}, p99 {}",
         number(story.receiver.accepted()),
         depth.pending,
         depth.failed,
