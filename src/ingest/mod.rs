@@ -15,7 +15,7 @@
 //! While an ingest runs, nothing is lost and nothing comes twice, also when it ends or dies and another takes over:
 //!
 //! - Every ingest hears every notification, in the same order: that of the commits. One of them, the holder of the duty,
-//!   turns them into events; the others keep what they hear ([`waiting::Waiting`]).
+//!   turns them into events; the others keep what they hear (`waiting`).
 //! - The holder tells the others, in the transaction that emits a batch, how many it took: they forget as many. The word
 //!   and the events are committed together or not at all, and the word comes after the notifications it is about.
 //! - A batch is emitted only under the duty's row lock; so who takes over has every word of the former holder before its

@@ -5,6 +5,7 @@ pub(crate) mod authority;
 pub(crate) mod endpoint;
 pub(crate) mod pooler;
 pub(crate) mod postgres;
+pub(crate) mod promtool;
 pub(crate) mod proxy;
 pub(crate) mod receiver;
 pub(crate) mod skip;
