@@ -103,7 +103,7 @@ comment on column postrider.endpoints.label is 'The owner''s name for it.';
 comment on column postrider.endpoints.channel is 'How deliveries go out.';
 comment on column postrider.endpoints.dialect is 'Whose envelope they wear.';
 comment on column postrider.endpoints.url is 'Where they go, without an event suffix.';
-comment on column postrider.endpoints.events is 'Event types it wants; empty means all.';
+comment on column postrider.endpoints.events is 'Event types it wants; empty means all but those that begin with postrider., which tell of Postrider itself and must be named.';
 comment on column postrider.endpoints.by_events is 'Whether the event type is appended to the URL.';
 comment on column postrider.endpoints.media_base64 is 'Whether it wants base64 media inside the event; else it is removed at fan-out.';
 comment on column postrider.endpoints.authorization_header is 'The full Authorization header, sealed at rest.';

@@ -70,7 +70,9 @@ create trigger queue_shrank after delete on postrider.webhook_queue
 
 create function postrider.queue_emptied() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  -- TRUNCATE holds an exclusive lock, so nothing is added beside us: what is here now is all there was.
+  -- TRUNCATE holds an exclusive lock, so nothing is added beside us: what is here now is all there was. Unless it is being
+  -- added up, which this waits for.
+  perform from postrider.queue_depth_snapshot for update;
   delete from postrider.queue_changes;
   update postrider.queue_depth set rows = 0;
   return null;
@@ -90,6 +92,8 @@ begin
     if new.attempts = old.attempts then new.attempts := 0; end if;
     new.crashes := 0;
     new.first_attempt_at := null;
+    -- Due now, if it is due: what has become due of late is found first.
+    new.next_retry_at := greatest(new.next_retry_at, now());
     perform postrider.ring();
   end if;
   insert into postrider.queue_changes (channel, status, change) values (old.channel, old.status, -1), (new.channel, new.status, 1);

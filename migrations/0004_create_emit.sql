@@ -91,7 +91,7 @@ begin
        , emit.type, coalesce(e.max_attempts, (select s.max_attempts from postrider.schedules s where s.name = e.schedule))
        , e.channel, e.id, event, event_nonce
   from postrider.endpoints e
-  where e.instance_id = owner and e.state <> 'disabled' and (e.events = '{}' or emit.type = any (e.events));
+  where e.instance_id = owner and e.state <> 'disabled' and (emit.type = any (e.events) or e.events = '{}' and not starts_with(emit.type, 'postrider.'));
   -- Deliveries ring by their own trigger; an event that nobody wants yet still has to reach whoever tails the log.
   if not found then perform postrider.ring(); end if;
 
@@ -153,7 +153,7 @@ begin
          , convert_to(case when e.media_base64 then f.data else postrider.without_media_base64(f.data) end::text, 'UTF8')
          , f.type, coalesce(e.max_attempts, s.max_attempts), e.channel, e.id, f.id, f.nonce
     from fresh f
-    join postrider.endpoints e on e.instance_id = f.instance_id and e.state <> 'disabled' and (e.events = '{}' or f.type = any (e.events))
+    join postrider.endpoints e on e.instance_id = f.instance_id and e.state <> 'disabled' and (f.type = any (e.events) or e.events = '{}' and not starts_with(f.type, 'postrider.'))
     join postrider.schedules s on s.name = e.schedule
     order by f.ord
   )

@@ -211,7 +211,7 @@ begin
   join postrider.schedules s on s.name = e.schedule
   join postrider.events v on v.instance_id = e.instance_id
   where e.id = endpoint and v.created_at >= since and (replay.until is null or v.created_at < replay.until)
-    and (e.events = '{}' or v.type = any (e.events))
+    and (v.type = any (e.events) or e.events = '{}' and not starts_with(v.type, 'postrider.'))
   order by v.id;
   get diagnostics queued = row_count;
   return queued;

@@ -111,7 +111,7 @@ begin
        , emit_captured.type, coalesce(e.max_attempts, (select s.max_attempts from postrider.schedules s where s.name = e.schedule))
        , e.channel, e.id, event, event_nonce
   from postrider.endpoints e
-  where e.instance_id = owner and e.state <> 'disabled' and (e.events = '{}' or emit_captured.type = any (e.events));
+  where e.instance_id = owner and e.state <> 'disabled' and (emit_captured.type = any (e.events) or e.events = '{}' and not starts_with(emit_captured.type, 'postrider.'));
   if not found then perform postrider.ring(); end if;
 end $$;
 comment on function postrider.emit_captured(text, regclass, text, text, json, text) is 'For captures: emits the event of one row.';

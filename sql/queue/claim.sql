@@ -29,23 +29,26 @@ with lanes as materialized (
     limit lanes.looked_at
   ) due
 ), taken as materialized (
+  -- The status is compared in a way that no index answers: without statistics the planner would look for these ids in the
+  -- whole of the index of what is due.
   select queue.id
   from postrider.webhook_queue queue
   where queue.id = any (array(select seen.id from seen where seen.target <> all ($7::bigint[])))
-    and queue.status = 'pending'
+    and queue.status || '' = 'pending'
     and (queue.lease_until is null or queue.lease_until < now())
   for no key update skip locked
 ), claimed as (
   update postrider.webhook_queue queue
   set lease_until = now() + make_interval(secs => $8)
     , lease_token = $9
-    , crashes = queue.crashes + (queue.lease_token is not null)::integer
+    , crashes = least(queue.crashes + (queue.lease_token is not null)::integer, 30000)
   where queue.id = any (array(select taken.id from taken))
   returning queue.id, queue.target, queue.instance_name, queue.url, queue.payload, queue.auth_header, queue.event_type
     , queue.attempts, queue.max_attempts, queue.channel, queue.endpoint_id, queue.event_id, queue.event_nonce
-    , coalesce(queue.event_at, queue.created_at) as event_at, queue.crashes
-    , extract(epoch from clock_timestamp() - queue.created_at)::double precision as age_s
-    , extract(epoch from clock_timestamp() - queue.first_attempt_at)::double precision as since_first_attempt_s
+    -- An operator may have written any time there is, and one that we cannot read would stop every other row.
+    , least(greatest(coalesce(queue.event_at, queue.created_at), '0001-01-01 00:00+00'), '9999-12-31 00:00+00') as event_at, queue.crashes
+    , date_part('epoch', clock_timestamp()) - date_part('epoch', queue.created_at) as age_s
+    , date_part('epoch', clock_timestamp()) - date_part('epoch', queue.first_attempt_at) as since_first_attempt_s
     , (select endpoint.version from postrider.endpoints endpoint where endpoint.id = queue.endpoint_id) as endpoint_version
     , queue.lane
 )

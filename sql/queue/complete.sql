@@ -7,13 +7,13 @@
 -- in the answer. Rows are locked in id order and those locked by others are left for the next time, so that this
 -- cannot deadlock with an operator's bulk UPDATE.
 with held as materialized (
-  select queue.id, queue.channel, queue.attempts + 1 as attempt, queue.endpoint_id, result.status, result.wait_s, result.counts
+  select queue.id, queue.channel, least(queue.attempts, 2147483646) + 1 as attempt, queue.endpoint_id, result.status, result.wait_s, result.counts
     , result.duration_ms, result.class, result.http_status, result.detail, result.response
   from unnest($1::bigint[], $2::bigint[], $3::text[], $4::double precision[], $5::boolean[], $6::integer[], $7::text[]
             , $8::integer[], $9::text[], $10::bytea[])
     as result(delivery, token, status, wait_s, counts, duration_ms, class, http_status, detail, response)
   join postrider.webhook_queue queue
-    on queue.id = result.delivery and queue.lease_token = result.token and queue.status = 'pending'
+    on queue.id = result.delivery and queue.lease_token = result.token -- and so pending: nothing else is leased
   where set_config('synchronous_commit', 'off', true) is not null
   order by queue.id
   for no key update of queue skip locked
@@ -31,7 +31,7 @@ with held as materialized (
 )
 update postrider.webhook_queue queue
 set status = held.status
-  , attempts = queue.attempts + held.counts::integer
+  , attempts = least(queue.attempts, 2147483646) + held.counts::integer
   , next_retry_at = case when held.status = 'pending' then now() + make_interval(secs => held.wait_s) else queue.next_retry_at end
   , last_error = case when held.status = 'delivered' then queue.last_error else held.detail end
   , first_attempt_at = coalesce(queue.first_attempt_at, now() - make_interval(secs => held.duration_ms / 1000.0))

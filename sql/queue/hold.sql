@@ -1,6 +1,7 @@
 -- queue.hold: set aside what is due for a target that is not to be sent to now
 --
--- $1 its lane, $2 the target, $3 for how long (s), $4 at most how many. Rows that somebody works on are left alone.
+-- $1 its lane, $2 the target, $3 for how long (s). Rows that somebody works on are left alone. The limit is no parameter:
+-- knowing it the planner reads a backlog from its beginning, not knowing it the whole of it each time.
 with due as materialized (
   select queue.id
   from postrider.webhook_queue queue
@@ -10,7 +11,7 @@ with due as materialized (
     and queue.next_retry_at <= now()
     and (queue.lease_until is null or queue.lease_until < now())
   order by queue.next_retry_at, queue.id
-  limit $4
+  limit 5000
   for no key update skip locked
 )
 update postrider.webhook_queue queue

@@ -1,6 +1,6 @@
 -- queue.release: make due what was set aside for a target that may be sent to again
 --
--- $1 its lane, $2 the target, $3 at most how many.
+-- $1 its lane, $2 the target. The limit is no parameter, as in queue.hold.
 with waiting as materialized (
   select queue.id
   from postrider.webhook_queue queue
@@ -9,7 +9,7 @@ with waiting as materialized (
     and queue.target = $2
     and queue.next_retry_at > now()
   order by queue.next_retry_at, queue.id
-  limit $3
+  limit 5000
   for no key update skip locked
 )
 update postrider.webhook_queue queue

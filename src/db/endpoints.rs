@@ -10,6 +10,7 @@ use url::Url;
 
 use super::{Database, Error};
 use crate::crypto::{Keyring, SigningSecret};
+use crate::dialect::Dialect;
 use crate::model::{Channel, Endpoint, EndpointState, Header, Schedule};
 
 /// A row of the endpoints a worker asks for.
@@ -73,9 +74,10 @@ impl Database {
         .fetch_all(self.pool())
         .await
         .map_err(Error::doing("load endpoints"))?;
-        rows.into_iter()
+        Ok(rows
+            .into_iter()
             .map(|row| read_endpoint(row, keyring, in_flight_max))
-            .collect()
+            .collect())
     }
 
     /// The schedule and timeout of rows without an endpoint.
@@ -92,36 +94,31 @@ impl Database {
     }
 }
 
-/// Turns a row into an endpoint. Secrets that cannot be opened do not stop the others: such an endpoint says why.
-fn read_endpoint(
-    row: EndpointRow,
-    keyring: &Keyring,
-    in_flight_max: u32,
-) -> Result<Endpoint, Error> {
-    let inconsistent = |column, problem: String| Error::Inconsistent {
-        table: "endpoints",
-        column,
-        id: row.id,
-        problem,
+/// Turns a row into an endpoint. What cannot be used does not stop the others: such an endpoint says why, and waits.
+fn read_endpoint(row: EndpointRow, keyring: &Keyring, in_flight_max: u32) -> Endpoint {
+    // One that we do not know was written by a newer version of us.
+    let (dialect, dialect_problem) = match row.dialect.parse() {
+        Ok(dialect) => (dialect, None),
+        Err(unknown) => (
+            Dialect::Postrider,
+            Some(crate::dialect::UnknownDialect::to_string(&unknown)),
+        ),
     };
-    let url = Url::parse(&row.url).map_err(|error| inconsistent("url", error.to_string()))?;
-    let dialect = row
-        .dialect
-        .parse()
-        .map_err(|error: crate::dialect::UnknownDialect| {
-            inconsistent("dialect", error.to_string())
-        })?;
+    let (url, url_problem) = match Url::parse(&row.url) {
+        Ok(url) => (url, None),
+        Err(error) => (nowhere(), Some(format!("its url is not a URL ({error})"))),
+    };
     let state = match row.state.as_str() {
         "enabled" => EndpointState::Enabled,
         "paused" => EndpointState::Paused,
         _ => EndpointState::Disabled,
     };
-    let secrets = open_secrets(&row, keyring);
-    let (secrets, sealed_shut) = match secrets {
+    let secrets = open_secrets(&row, keyring, dialect.sends_instance_token());
+    let (secrets, secret_problem) = match secrets {
         Ok(secrets) => (secrets, None),
         Err(why) => (Secrets::default(), Some(why)),
     };
-    Ok(Endpoint {
+    Endpoint {
         id: row.id,
         version: row.version,
         instance: row.instance,
@@ -149,8 +146,13 @@ fn read_endpoint(
         })),
         state,
         instance_token: secrets.token,
-        sealed_shut,
-    })
+        sealed_shut: url_problem.or(dialect_problem).or(secret_problem),
+    }
+}
+
+/// Where nothing is ever sent to: an endpoint that has it also says why it cannot be used.
+fn nowhere() -> Url {
+    Url::parse("http://invalid.invalid/").expect("a constant URL is one")
 }
 
 /// What of an endpoint is secret.
@@ -162,8 +164,8 @@ struct Secrets {
     token: Option<SecretString>,
 }
 
-/// Opens them all, or says which one cannot be used and why.
-fn open_secrets(row: &EndpointRow, keyring: &Keyring) -> Result<Secrets, String> {
+/// Opens all that are used, or says which one cannot be and why.
+fn open_secrets(row: &EndpointRow, keyring: &Keyring, uses_token: bool) -> Result<Secrets, String> {
     let open = |what: &str, stored: &str| {
         keyring
             .open(stored)
@@ -203,6 +205,8 @@ fn open_secrets(row: &EndpointRow, keyring: &Keyring) -> Result<Secrets, String>
     let token = row
         .token
         .as_deref()
+        // Nobody is to suffer from a secret that is not used.
+        .filter(|_| uses_token)
         .map(|stored| open("instance token", stored))
         .transpose()?;
     Ok(Secrets {
@@ -239,6 +243,8 @@ fn read_schedule(row: ScheduleRow) -> Schedule {
 /// An interval as a length of time, months as 30 days, as Postgres itself counts them.
 fn duration_of(interval: &PgInterval) -> Duration {
     let days = i64::from(interval.months) * 30 + i64::from(interval.days);
-    let microseconds = days * 86_400_000_000 + interval.microseconds;
+    let microseconds = days
+        .saturating_mul(86_400_000_000)
+        .saturating_add(interval.microseconds);
     Duration::from_micros(u64::try_from(microseconds).unwrap_or(0))
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::queue::storable;
 use super::{Database, Error};
 
 /// Shares of the way to auto-disable at which the owner is told.
@@ -53,7 +54,7 @@ impl Database {
               , (select endpoint.dialect from postrider.endpoints endpoint where endpoint.id = $1)",
         )
         .bind(endpoint)
-        .bind(error)
+        .bind(storable(error))
         .fetch_optional(&mut *transaction)
         .await
         .map_err(Error::doing("note a failing endpoint"))?;
@@ -189,7 +190,7 @@ async fn pause(
         returning instance.name, endpoint.label",
     )
     .bind(endpoint)
-    .bind(why)
+    .bind(storable(why))
     .fetch_optional(&mut **transaction)
     .await
     .map_err(Error::doing("pause an endpoint"))?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::queue::HELD_BATCH;
 use super::{Database, Error};
 use crate::crypto::Keyring;
 
@@ -166,14 +167,14 @@ impl Database {
         .map_err(Error::doing("look for endpoints to release"))?;
         let mut more = false;
         for endpoint in enabled {
-            let released = self.release(endpoint, BATCH).await?;
+            let released = self.release(endpoint).await?;
             if released > 0 {
                 sqlx::query("select postrider.ring()")
                     .execute(self.pool())
                     .await
                     .map_err(Error::doing("ring"))?;
             }
-            if released >= BATCH.unsigned_abs() {
+            if released >= HELD_BATCH {
                 more = true;
                 continue;
             }

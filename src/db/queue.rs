@@ -1,5 +1,6 @@
 //! The queue: claim, complete, return, extend, hold, release. The statements are in `sql/queue/`, one a file.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +10,12 @@ use time::OffsetDateTime;
 
 use super::{Database, Error};
 use crate::model::{Attempt, Channel, Delivery, Lease, Outcome, Resolution};
+
+/// The longest wait that is written: ten years.
+const WAIT_MAX: Duration = Duration::from_hours(10 * 365 * 24);
+
+/// Rows set aside or released by one statement, as it stands in `hold.sql` and `release.sql`.
+pub const HELD_BATCH: u64 = 5000;
 
 /// How many hash lanes the queue has.
 pub const LANES: usize = 64;
@@ -25,9 +32,9 @@ pub struct Position {
 impl Position {
     /// Before every row.
     pub fn start() -> Self {
-        // Some year no operator would write.
+        // Where Postgres's calendar begins.
         Self {
-            at: OffsetDateTime::UNIX_EPOCH - time::Duration::days(700_000),
+            at: OffsetDateTime::UNIX_EPOCH - time::Duration::days(2_440_580),
             id: 0,
         }
     }
@@ -230,27 +237,25 @@ impl Database {
             .map_err(Error::doing("extend leases"))
     }
 
-    /// Sets aside what is due for a target. Answers with how many, at most `most`.
-    pub async fn hold(&self, target: i64, wait: Duration, most: i64) -> Result<u64, Error> {
+    /// Sets aside what is due for a target. Answers with how many, at most [`HELD_BATCH`].
+    pub async fn hold(&self, target: i64, wait: Duration) -> Result<u64, Error> {
         let lane = self.lane_of(target).await?;
         let done = sqlx::query(include_str!("../../sql/queue/hold.sql"))
             .bind(lane)
             .bind(target)
             .bind(wait.as_secs_f64())
-            .bind(most)
             .execute(self.pool())
             .await
             .map_err(Error::doing("hold deliveries"))?;
         Ok(done.rows_affected())
     }
 
-    /// Makes due again what was set aside for a target. Answers with how many, at most `most`.
-    pub async fn release(&self, target: i64, most: i64) -> Result<u64, Error> {
+    /// Makes due again what was set aside for a target. Answers with how many, at most [`HELD_BATCH`].
+    pub async fn release(&self, target: i64) -> Result<u64, Error> {
         let lane = self.lane_of(target).await?;
         let done = sqlx::query(include_str!("../../sql/queue/release.sql"))
             .bind(lane)
             .bind(target)
-            .bind(most)
             .execute(self.pool())
             .await
             .map_err(Error::doing("release deliveries"))?;
@@ -321,6 +326,15 @@ fn read_claimed(row: &PgRow, token: i64) -> Result<Claimed, sqlx::Error> {
     })))
 }
 
+/// A text as Postgres takes it: one that it refuses would keep all other outcomes of the batch from being written.
+pub(super) fn storable(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}").into()
+    } else {
+        text.into()
+    }
+}
+
 /// Attempts as the arrays that `complete` takes.
 #[derive(Default)]
 struct Columns<'a> {
@@ -332,7 +346,7 @@ struct Columns<'a> {
     durations_ms: Vec<i32>,
     classes: Vec<Option<&'static str>>,
     http_statuses: Vec<Option<i32>>,
-    details: Vec<Option<&'a str>>,
+    details: Vec<Option<Cow<'a, str>>>,
     responses: Vec<Option<&'a [u8]>>,
 }
 
@@ -351,6 +365,8 @@ impl<'a> Columns<'a> {
             Resolution::Retry { wait, spent } => ("pending", wait, spent),
             Resolution::Failed => ("failed", Duration::ZERO, true),
         };
+        // Postgres's calendar ends, and so does what one may wait for.
+        let wait = wait.min(WAIT_MAX);
         let (class, http_status, detail, response) = match &attempt.outcome {
             Outcome::Delivered(receipt) => (None, receipt.status, None, &receipt.response),
             Outcome::Failed(failure) => (
@@ -369,7 +385,7 @@ impl<'a> Columns<'a> {
             .push(i32::try_from(attempt.duration.as_millis()).unwrap_or(i32::MAX));
         self.classes.push(class);
         self.http_statuses.push(http_status.map(i32::from));
-        self.details.push(detail);
+        self.details.push(detail.map(storable));
         self.responses
             .push(Some(&response[..]).filter(|response| !response.is_empty()));
     }

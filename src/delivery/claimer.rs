@@ -49,7 +49,7 @@ impl Claimer {
     pub(super) async fn run(mut self, mut listener: Listener, stop: CancellationToken) {
         let mut pause = PAUSES.0;
         loop {
-            let rest = self.lanes.rests_until();
+            let rest = self.lanes.due_at();
             tokio::select! {
                 () = listener.turn() => {}
                 () = sleep_until(rest) => {}
@@ -135,29 +135,34 @@ impl Claimer {
             .lease
             .claim_batch_rows
             .record(claim.deliveries.len() as f64);
-        let leases: Vec<Lease> = claim
-            .deliveries
-            .iter()
-            .map(|delivery| delivery.lease)
-            .collect();
-        if let Err(error) = self.accept(claim.deliveries, now).await {
-            // We hold leases that we cannot use; the next best thing is to let others have them now.
-            let leases: Vec<_> = leases.into_iter().map(|lease| (lease, None)).collect();
-            if let Err(second) = self.database.give_back(&leases).await {
-                tracing::warn!(error = %Causes(&second), "cannot give back claimed deliveries; their leases will expire");
-            }
+        let leases = leases_of(&claim.deliveries);
+        if let Err(error) = self.roster.prepare(&self.database, &claim.deliveries).await {
+            self.give_up(&leases).await;
+            return Err(error);
+        }
+        let held = self.accept(claim.deliveries, now);
+        if held.is_empty() {
+            return Ok(true);
+        }
+        if let Err(error) = self.holder.hold(&held).await {
+            // Only these: the others are on their way.
+            let leases: Vec<Lease> = held.into_iter().map(|(lease, _)| lease).collect();
+            self.give_up(&leases).await;
             return Err(error);
         }
         Ok(true)
     }
 
-    /// Sorts what was claimed: what can go, what is held, what cannot ever go.
-    async fn accept(
-        &mut self,
-        deliveries: Vec<Delivery>,
-        claimed_at: Instant,
-    ) -> Result<(), Error> {
-        self.roster.prepare(&self.database, &deliveries).await?;
+    /// We hold leases that we cannot use; the next best thing is to let others have them now.
+    async fn give_up(&self, leases: &[Lease]) {
+        let leases: Vec<_> = leases.iter().map(|lease| (*lease, None)).collect();
+        if let Err(error) = self.database.give_back(&leases).await {
+            tracing::warn!(error = %Causes(&error), "cannot give back claimed deliveries; their leases will expire");
+        }
+    }
+
+    /// Sorts what was claimed: what can go, what cannot ever go; answers with what is to be held, each with its endpoint.
+    fn accept(&mut self, deliveries: Vec<Delivery>, claimed_at: Instant) -> Vec<(Lease, i64)> {
         let mut jobs = Vec::with_capacity(deliveries.len());
         let mut held = Vec::new();
         for delivery in deliveries {
@@ -193,10 +198,7 @@ impl Claimer {
             }
         }
         self.dispatch.push(jobs, claimed_at + self.settings.lease);
-        if !held.is_empty() {
-            self.holder.hold(&held).await?;
-        }
-        Ok(())
+        held
     }
 
     /// Ends a delivery without an attempt.
@@ -204,6 +206,11 @@ impl Claimer {
         self.metrics.delivery.dead_letters.increment(1);
         let _ = self.completer.send(buried(delivery, class, why));
     }
+}
+
+/// Who holds what, of these.
+fn leases_of(deliveries: &[Delivery]) -> Vec<Lease> {
+    deliveries.iter().map(|delivery| delivery.lease).collect()
 }
 
 /// Resolves at that time; never where there is none.

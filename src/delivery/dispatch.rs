@@ -23,10 +23,14 @@ use crate::model::{Attempt, Delivery, Destination, Lease, Schedule};
 const SHARE_OF_FREE: u32 = 4;
 /// One part in so many of all slots is not for targets whose last attempt failed.
 const RESERVE: u32 = 10;
+/// A target that has not shown its pace may have waiting one part in so many of the room that is left.
+const SHARE_OF_ROOM: u32 = 8;
 /// For how long at most a target's waiting deliveries should last at its present pace.
 const WAITING_MAX: Duration = Duration::from_millis(250);
 /// Waiting deliveries a target may always have.
 const WAITING_MIN: u32 = 32;
+/// How often it is said of a target that it answers, though nothing has changed: an UPDATE that mostly finds nothing to do.
+const SAY_WELL_EVERY: Duration = Duration::from_mins(5);
 /// How long an unused target is remembered.
 const FORGET_AFTER: Duration = Duration::from_mins(10);
 
@@ -140,6 +144,8 @@ struct Target {
     in_ready: bool,
     breaker: Breaker,
     failing: bool,
+    /// When it was last said that it answers. Another worker, or we before a restart, may have said that it does not.
+    well_since: Option<Instant>,
     pace: Pace,
     used_at: Instant,
 }
@@ -241,9 +247,7 @@ impl Dispatch {
         entry.pace.count(now);
         let news = entry.judge(&attempt.outcome, now, &self.limits.breaker);
         state.make_ready(target);
-        if let Some(next) = state.crowded.front().copied() {
-            state.make_ready(next);
-        }
+        state.relieve_crowd();
         state.wake();
         (target > 0).then_some(news).flatten().map(|what| News {
             endpoint: target,
@@ -272,11 +276,12 @@ impl Dispatch {
     pub(super) fn busy(&self) -> Vec<i64> {
         let now = Instant::now();
         let state = self.lock();
+        let room = self.limits.in_flight_max.saturating_sub(state.waiting);
         let full = |target: &Target| {
             let waiting = u32::try_from(target.waiting.len()).unwrap_or(u32::MAX);
             target.breaker.allows(now, 1) == 0
                 || target.probe_is_taken()
-                || waiting >= target.waiting_most()
+                || waiting >= target.waiting_most(room)
         };
         state
             .targets
@@ -292,10 +297,14 @@ impl Dispatch {
         // Outcomes that the database has not taken yet hold room too: with the database away, nothing piles up.
         let unsettled = u32::try_from(state.held.len()).unwrap_or(u32::MAX);
         let most = self.limits.in_flight_max.saturating_mul(3);
+        // What waits here for targets that do not answer must not keep others from being claimed: targets that have enough
+        // waiting are passed over, and for the rest there is always a little room.
         let room = self
             .limits
             .in_flight_max
             .saturating_sub(state.waiting)
+            .max(self.limits.in_flight_max / RESERVE)
+            .max(1)
             .min(most.saturating_sub(unsettled));
         usize::try_from(room).unwrap_or(0)
     }
@@ -346,10 +355,15 @@ impl Dispatch {
         let now = Instant::now();
         let mut state = self.lock();
         let mut back = Vec::new();
-        for target in state.targets.values() {
-            if let BreakerState::Open { until } = target.breaker.state()
-                && until > now
-            {
+        let mut due = Vec::new();
+        for (id, target) in &state.targets {
+            let BreakerState::Open { until } = target.breaker.state() else {
+                continue;
+            };
+            if until <= now {
+                // It waits for nothing but to be asked, and no attempt of its own will end to do so.
+                due.push(*id);
+            } else {
                 back.extend(
                     target
                         .waiting
@@ -360,6 +374,10 @@ impl Dispatch {
         }
         let leases: Vec<Lease> = back.iter().map(|(lease, _)| *lease).collect();
         state.drop_waiting(&leases);
+        for target in due {
+            state.make_ready(target);
+        }
+        state.wake();
         back
     }
 
@@ -449,11 +467,12 @@ impl State {
                 self.ready.push_back(id);
             }
             let lease = job.delivery.lease;
-            // After a freeze or with the database long away: the lease is lost, or as good as. Somebody else has it.
+            // After a freeze or with the database long away: the lease is lost, somebody else has it. One that still holds is
+            // kept from here on, so that an attempt may take longer than what is left of it.
             if self
                 .held
                 .get(&lease)
-                .is_none_or(|held| held.lease_ends < now + job.timeout)
+                .is_none_or(|held| held.lease_ends <= now)
             {
                 self.held.remove(&lease);
                 continue;
@@ -468,6 +487,25 @@ impl State {
             return Some(job);
         }
         None
+    }
+
+    /// There is a free slot: the crowded target that waits longest comes into the line. Those with nothing left to start
+    /// give their turn to the next.
+    fn relieve_crowd(&mut self) {
+        while let Some(next) = self.crowded.front().copied() {
+            self.make_ready(next);
+            if self
+                .targets
+                .get(&next)
+                .is_some_and(|target| target.in_ready)
+            {
+                return;
+            }
+            // Without a target there was nothing to take out of the crowd.
+            if self.crowded.front() == Some(&next) {
+                self.crowded.pop_front();
+            }
+        }
     }
 
     /// Puts a target with something waiting in the line, once.
@@ -527,6 +565,7 @@ impl Target {
             in_ready: false,
             breaker: Breaker::new(breaker),
             failing: false,
+            well_since: None,
             pace: Pace {
                 since: now,
                 count: 0,
@@ -553,7 +592,14 @@ impl Target {
                 self.allowed = (self.allowed + 1).min(self.most);
                 let closed = self.breaker.succeeded(settings) == Some(Transition::Closed);
                 let recovered = std::mem::take(&mut self.failing) || closed;
-                recovered.then_some(Happening::Recovered)
+                let said = self
+                    .well_since
+                    .filter(|at| now.duration_since(*at) < SAY_WELL_EVERY);
+                if said.is_some() && !recovered {
+                    return None;
+                }
+                self.well_since = Some(now);
+                Some(Happening::Recovered)
             }
             Outcome::Failed(failure) => {
                 if failure.verdict == Verdict::SlowDown {
@@ -574,8 +620,9 @@ impl Target {
         }
     }
 
-    /// How many may wait here: enough to keep the target busy until the next claims, no more.
-    fn waiting_most(&self) -> u32 {
+    /// How many may wait here: enough to keep the target busy until the next claims, no more. One that does not show that it
+    /// gets through them has only its share of the room that is left.
+    fn waiting_most(&self, room: u32) -> u32 {
         let soon = self.pace.per_second * WAITING_MAX.as_secs_f64();
         #[expect(
             clippy::cast_possible_truncation,
@@ -583,7 +630,8 @@ impl Target {
             reason = "a rate of deliveries, clamped"
         )]
         let soon = soon.clamp(0.0, 10_000.0) as u32;
-        soon.max(2 * self.allowed).max(WAITING_MIN)
+        let unproven = self.allowed.saturating_mul(2).max(WAITING_MIN);
+        soon.max(unproven.min(room / SHARE_OF_ROOM)).max(1)
     }
 
     /// A probe is out, or waits to go: no second one is needed.

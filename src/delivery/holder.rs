@@ -10,8 +10,6 @@ use crate::model::Lease;
 
 /// When held rows are looked at again, should nobody release them.
 const AGAIN: Duration = Duration::from_hours(1);
-/// Rows set aside by one statement.
-const BATCH: i64 = 5000;
 
 /// Sets rows aside.
 pub(super) struct Holder {
@@ -38,7 +36,7 @@ impl Holder {
             .of(ReturnReason::Held)
             .increment(claimed.len() as u64);
         for endpoint in endpoints {
-            self.database.hold(endpoint, AGAIN, BATCH).await?;
+            self.database.hold(endpoint, AGAIN).await?;
         }
         Ok(())
     }

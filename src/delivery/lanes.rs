@@ -19,8 +19,10 @@ use crate::db::queue::{Claim, LANES, Position, Reached, Window};
 const WINDOW_MIN: i32 = 8;
 /// The largest: about a millisecond of reading.
 const WINDOW_MAX: i32 = 512;
-/// Every lane is swept at least so often.
+/// Every lane is swept at least so often, while anything is looked at.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// A sweep may come this much early, so that it goes along with a floor poll of the same period.
+const SWEEP_SLACK: Duration = Duration::from_millis(50);
 /// Sweeping may take up to one part in so many of the time.
 const SWEEP_SHARE: u32 = 10;
 /// How long a lane rests whose sweep only met targets that are passed over, and how much further it looks then: a million rows
@@ -48,6 +50,8 @@ pub struct Lanes {
     /// Where the next round begins, so that no lane is always first.
     turn: usize,
     sweep_every: Duration,
+    /// When it was last looked anywhere.
+    looked_at: Option<Instant>,
 }
 
 /// Windows for one claim, with the lanes they belong to.
@@ -98,6 +102,7 @@ impl Lanes {
             all: [lane; LANES],
             turn: 0,
             sweep_every: SWEEP_EVERY,
+            looked_at: None,
         }
     }
 
@@ -108,18 +113,31 @@ impl Lanes {
             .any(|lane| lane.more && lane.rests_until.is_none_or(|until| now >= until))
     }
 
-    /// When the next resting lane may be swept on; none where none rests.
-    pub fn rests_until(&self) -> Option<Instant> {
-        self.all
+    /// When to look though nobody rings: a resting lane may be swept on, or a sweep is owed. It is, to every look at the fresh
+    /// ends that came after the last sweep: what rang may have been due long before it was committed. Only when all lanes have
+    /// been swept since is it left to the bell and the floor poll.
+    pub fn due_at(&self) -> Option<Instant> {
+        let rested = self
+            .all
             .iter()
             .filter(|lane| lane.more)
             .filter_map(|lane| lane.rests_until)
+            .min();
+        let owed = self
+            .all
+            .iter()
+            .filter(|lane| !lane.more)
+            .filter_map(|lane| lane.swept_at)
+            .filter(|swept_at| self.looked_at > Some(*swept_at))
             .min()
+            .map(|swept_at| swept_at + self.sweep_every);
+        rested.into_iter().chain(owed).min()
     }
 
     /// Where to look, given room for about `room` deliveries.
     pub fn plan(&mut self, room: usize, now: Instant) -> Plan {
         let room = i32::try_from(room).unwrap_or(i32::MAX);
+        self.looked_at = Some(now);
         self.turn = (self.turn + 1) % LANES;
         let mut windows = Vec::with_capacity(2 * LANES);
         let mut left = room;
@@ -196,7 +214,7 @@ impl Lanes {
         lane.more
             || lane
                 .swept_at
-                .is_none_or(|at| now.duration_since(at) >= self.sweep_every)
+                .is_none_or(|at| now.duration_since(at) + SWEEP_SLACK >= self.sweep_every)
     }
 
     /// All lanes, beginning with the one whose turn it is.
@@ -308,6 +326,23 @@ mod tests {
             later.windows.iter().filter(|window| !window.fresh).count(),
             LANES
         );
+    }
+
+    #[test]
+    fn whoever_looked_at_the_fresh_ends_owes_a_sweep_and_nobody_else_does() {
+        let mut lanes = Lanes::new();
+        let start = Instant::now();
+        let plan = lanes.plan(1000, start);
+        lanes.found(&plan, &[], &[0; LANES], Duration::from_millis(1), start);
+        assert_eq!(lanes.due_at(), None);
+        let rung = start + Duration::from_millis(300);
+        let plan = lanes.plan(1000, rung);
+        lanes.found(&plan, &[], &[0; LANES], Duration::from_millis(1), rung);
+        assert_eq!(lanes.due_at(), Some(start + SWEEP_EVERY));
+        let swept = start + SWEEP_EVERY;
+        let plan = lanes.plan(1000, swept);
+        lanes.found(&plan, &[], &[0; LANES], Duration::from_millis(1), swept);
+        assert_eq!(lanes.due_at(), None);
     }
 
     #[test]

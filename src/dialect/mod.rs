@@ -58,6 +58,14 @@ impl Dialect {
         }
     }
 
+    /// Whether its envelope carries the instance's own token.
+    pub fn sends_instance_token(self) -> bool {
+        match self {
+            Self::Postrider => false,
+            Self::Ryze => true,
+        }
+    }
+
     /// What `byEvents` appends to the URL's path as a segment of its own, not yet percent-encoded.
     pub fn suffix(self, event_type: &str) -> Cow<'_, str> {
         match self {

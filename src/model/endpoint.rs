@@ -96,6 +96,7 @@ pub struct Endpoint {
     pub state: EndpointState,
     /// The instance's own token, for envelopes that carry it.
     pub instance_token: Option<SecretString>,
-    /// Why a stored secret could not be opened (a lost key); such an endpoint is not sent to.
+    /// Why it cannot be used as it is: a stored secret that could not be opened (a lost key), a URL that is none. Such an
+    /// endpoint is not sent to; its deliveries wait.
     pub sealed_shut: Option<String>,
 }

@@ -21,8 +21,8 @@ pub enum Unfit {
     /// The URL of a row without an endpoint.
     #[error("the row's url is not a URL ({0}): correct it and set status = 'pending'")]
     Url(#[from] url::ParseError),
-    /// A secret of the endpoint stays shut.
-    #[error("not sent, for a secret of the endpoint cannot be opened: {0}")]
+    /// A secret of the endpoint stays shut, or its URL is none.
+    #[error("not sent, for the endpoint cannot be used as it is: {0}")]
     SealedShut(String),
     /// A custom header that is not the endpoint's to set.
     #[error("the endpoint's header `{0}` is one that Postrider sets itself: remove it")]

@@ -1,3 +1,11 @@
 //! Deliveries, from a commit to a receiver and back.
 
 mod basics;
+mod chaos_postgres;
+mod chaos_time;
+mod chaos_workers;
+mod endpoints;
+mod news;
+mod operator;
+mod poison;
+mod retries;

@@ -1,1 +1,6 @@
 //! The schema, from SQL.
+
+mod depth;
+mod plans;
+mod rules;
+mod schema;

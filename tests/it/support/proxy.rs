@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -26,6 +27,8 @@ pub(crate) struct Proxy {
     address: SocketAddr,
     to: PgConnectOptions,
     mode: Arc<watch::Sender<Mode>>,
+    /// Connections of an earlier one that were frozen stay frozen.
+    generation: Arc<AtomicU64>,
     _server: JoinSet<()>,
 }
 
@@ -35,12 +38,19 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mode = Arc::new(watch::Sender::new(Mode::Through));
+        let generation = Arc::new(AtomicU64::new(0));
         let mut server = JoinSet::new();
-        server.spawn(serve(listener, to.clone(), Arc::clone(&mode)));
+        server.spawn(serve(
+            listener,
+            to.clone(),
+            Arc::clone(&mode),
+            Arc::clone(&generation),
+        ));
         Self {
             address,
             to,
             mode,
+            generation,
             _server: server,
         }
     }
@@ -63,6 +73,12 @@ impl Proxy {
         self.mode.send_replace(Mode::Cut);
     }
 
+    /// Lets through what connects from now on; what was frozen stays so.
+    pub(crate) fn mend_only_new(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.mend();
+    }
+
     /// Holds everything back, without a word.
     pub(crate) fn freeze(&self) {
         self.mode.send_replace(Mode::Frozen);
@@ -74,7 +90,12 @@ impl Proxy {
     }
 }
 
-async fn serve(listener: TcpListener, to: PgConnectOptions, mode: Arc<watch::Sender<Mode>>) {
+async fn serve(
+    listener: TcpListener,
+    to: PgConnectOptions,
+    mode: Arc<watch::Sender<Mode>>,
+    generation: Arc<AtomicU64>,
+) {
     let mut connections = JoinSet::new();
     loop {
         let Ok((client, _)) = listener.accept().await else {
@@ -90,7 +111,11 @@ async fn serve(listener: TcpListener, to: PgConnectOptions, mode: Arc<watch::Sen
         };
         let port = to.get_port();
         let host = to.get_host().to_owned();
-        let watched = mode.subscribe();
+        let watched = Gate {
+            mode: mode.subscribe(),
+            born: generation.load(Ordering::SeqCst),
+            generation: Arc::clone(&generation),
+        };
         connections.spawn(async move {
             let (client_in, client_out) = client.into_split();
             if path.is_absolute() {
@@ -112,33 +137,55 @@ async fn serve(listener: TcpListener, to: PgConnectOptions, mode: Arc<watch::Sen
     }
 }
 
+/// Whether something may pass on one connection.
+#[derive(Clone)]
+struct Gate {
+    mode: watch::Receiver<Mode>,
+    born: u64,
+    generation: Arc<AtomicU64>,
+}
+
+impl Gate {
+    /// Waits until something may pass.
+    async fn open(&mut self) -> bool {
+        if self
+            .mode
+            .wait_for(|mode| *mode == Mode::Through)
+            .await
+            .is_err()
+        {
+            return false;
+        }
+        if self.generation.load(Ordering::SeqCst) != self.born {
+            std::future::pending::<()>().await;
+        }
+        true
+    }
+}
+
 /// Both directions of one connection, until one of them ends or it is cut.
-async fn both<A, B, C, D>(mode: watch::Receiver<Mode>, there: (A, B), back: (C, D))
+async fn both<A, B, C, D>(gate: Gate, there: (A, B), back: (C, D))
 where
     A: AsyncRead + Unpin,
     B: AsyncWrite + Unpin,
     C: AsyncRead + Unpin,
     D: AsyncWrite + Unpin,
 {
-    let mut cut = mode.clone();
+    let mut cut = gate.mode.clone();
     tokio::select! {
-        () = pass(there.0, there.1, mode.clone()) => {}
-        () = pass(back.0, back.1, mode) => {}
+        () = pass(there.0, there.1, gate.clone()) => {}
+        () = pass(back.0, back.1, gate) => {}
         _ = cut.wait_for(|mode| *mode == Mode::Cut) => {}
     }
 }
 
 /// One direction.
-async fn pass(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-    mut mode: watch::Receiver<Mode>,
-) {
+async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, mut gate: Gate) {
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let read = from.read(&mut buffer).await.unwrap_or(0);
-        // A frozen connection stays frozen: who was cut off does not hear what was said meanwhile, nor that it ended.
-        if mode.wait_for(|mode| *mode == Mode::Through).await.is_err() || read == 0 {
+        // What is frozen does not even hear that the other end has closed.
+        if !gate.open().await || read == 0 {
             return;
         }
         if to.write_all(&buffer[..read]).await.is_err() {

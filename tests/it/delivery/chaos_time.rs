@@ -1,0 +1,111 @@
+//! Long transactions, late commits, clocks and timestamps.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::support::app::TestApp;
+use crate::support::receiver::Answer;
+use crate::support::wait::scaled;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_held_open_for_the_whole_run_holds_up_nobody() {
+    let app = TestApp::start().await;
+    let endpoint = app.endpoint("shop").max_in_flight(100).create().await;
+    let workers = [app.worker().start().await, app.worker().start().await];
+    let mut held = app.pool().begin().await.unwrap();
+    sqlx::raw_sql("set transaction isolation level repeatable read; select pg_current_xact_id(); select count(*) from postrider.webhook_queue").execute(&mut *held).await.unwrap();
+    let mut events = Vec::new();
+    let started = Instant::now();
+    for _ in 0..scaled(20) {
+        events.extend(app.emit_many(100).await);
+    }
+    app.drained().await;
+    println!("{} events in {:?}", events.len(), started.elapsed());
+    assert_eq!(app.assert_seen(&endpoint, &events), 0);
+    held.rollback().await.unwrap();
+    app.finish(workers).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_commit_is_delivered_within_about_a_second_though_newer_rows_passed_it() {
+    let app = TestApp::start().await;
+    let endpoint = app.endpoint("shop").create().await;
+    let worker = app
+        .worker()
+        .set("doorbell.floor_poll_ms", 60_000)
+        .start()
+        .await;
+    let mut long = app.pool().begin().await.unwrap();
+    let late: String =
+        sqlx::query_scalar("select postrider.emit('shop', 'order.paid', '{\"late\": true}')")
+            .fetch_one(&mut *long)
+            .await
+            .unwrap();
+    let mut events = Vec::new();
+    let until_then = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < until_then {
+        events.push(app.emit("order.paid", "{}").await);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    app.counted("delivered", events.len()).await;
+    long.commit().await.unwrap();
+    let committed = Instant::now();
+    app.drained().await;
+    let took = committed.elapsed();
+    println!("{took:?} after its commit");
+    assert!(took < Duration::from_secs(3), "{took:?} after its commit");
+    events.push(late);
+    assert_eq!(app.assert_seen(&endpoint, &events), 0);
+    app.finish([worker]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_clock_is_ten_minutes_off_goes_by_the_databases() {
+    let app = TestApp::start().await;
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let endpoint = app.endpoint("shop").secret(secret).create().await;
+    endpoint
+        .receiver
+        .answer_in_turn([Answer::status(500), Answer::ok()]);
+    // The other way round: to the worker's sessions the database says that it is ten minutes later.
+    let name: String = app.value("select current_database()").await;
+    app.sql("create schema ahead").await;
+    for function in ["now", "clock_timestamp"] {
+        app.sql(&format!("create function ahead.{function}() returns timestamptz language sql stable return pg_catalog.{function}() + interval '10 minutes'")).await;
+    }
+    app.sql(&format!(
+        "alter database {name} set search_path = ahead, pg_catalog, public"
+    ))
+    .await;
+    let worker = app.worker().start().await;
+    app.emit("order.paid", "{}").await;
+    let requests = endpoint.receiver.wait_for(2).await;
+    let now: i64 = app
+        .value("select extract(epoch from pg_catalog.clock_timestamp())::bigint")
+        .await;
+    for request in &requests {
+        let ahead = request.header("webhook-timestamp").parse::<i64>().unwrap() - now;
+        assert!((570..=601).contains(&ahead), "{ahead} s ahead");
+    }
+    app.drained().await;
+    assert_eq!(
+        endpoint.receiver.count(),
+        2,
+        "leases and waits are counted by one clock"
+    );
+    app.finish([worker]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_rows_with_one_timestamp_are_each_delivered_once() {
+    let app = TestApp::start().await;
+    let endpoint = app.endpoint("shop").max_in_flight(100).create().await;
+    let workers = [app.worker().start().await, app.worker().start().await];
+    let started = Instant::now();
+    let events = app.emit_many(scaled(10_000)).await;
+    app.drained_within(Duration::from_secs(300)).await;
+    println!("{} events in {:?}", events.len(), started.elapsed());
+    assert_eq!(app.assert_seen(&endpoint, &events), 0);
+    app.finish(workers).await;
+}

@@ -1,0 +1,174 @@
+//! Workers die, stop and are told to end, with everything in flight.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::time::Instant;
+
+use crate::support::app::TestApp;
+use crate::support::receiver::Answer;
+use crate::support::wait::{PATIENCE, scaled, until};
+use crate::support::worker::WorkerBuilder;
+
+/// A worker whose leases end soon.
+fn hasty(app: &TestApp) -> WorkerBuilder {
+    app.worker()
+        .set("worker.timeout_ms", 1000)
+        .set("worker.lease_s", 2)
+        .set("worker.in_flight_per_endpoint_max", 100)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_killed_every_second_with_hundreds_in_flight_lose_nothing() {
+    let app = TestApp::start().await;
+    let slow = Answer::ok().after(Duration::from_millis(100));
+    let mut endpoints = Vec::new();
+    for label in ["a", "b", "c"] {
+        endpoints.push(app.endpoint(label).answering(slow.clone()).create().await);
+    }
+    let mut workers = vec![hasty(&app).spawn(), hasty(&app).spawn()];
+    workers[0].ready().await;
+    let mut events = Vec::new();
+    let kills = scaled(6);
+    let mut lost_at_most = 0;
+    for _ in 0..kills {
+        let until_then = Instant::now() + Duration::from_secs(1);
+        while Instant::now() < until_then {
+            events.extend(app.emit_many(50).await);
+        }
+        let victim = workers.remove(0);
+        let in_flight: usize = endpoints
+            .iter()
+            .map(|endpoint| endpoint.receiver.concurrency())
+            .sum();
+        victim.kill();
+        // What its receivers were answering, and what they had answered and it had not written: one batch.
+        lost_at_most += in_flight + 300;
+        workers.push(hasty(&app).spawn());
+    }
+    app.drained_within(Duration::from_secs(120)).await;
+    let twice: usize = endpoints
+        .iter()
+        .map(|endpoint| app.assert_seen(endpoint, &events))
+        .sum();
+    println!(
+        "{} events, {kills} kills, {twice} delivered twice",
+        events.len()
+    );
+    assert!(
+        twice <= lost_at_most,
+        "{twice} duplicates, and at most {lost_at_most} were in flight"
+    );
+    assert_eq!(app.count("failed").await, 0);
+    for worker in workers {
+        worker.stop().await;
+    }
+    app.finish([]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_frozen_past_its_leases_neither_loses_nor_undoes_anything_when_it_wakes() {
+    let app = TestApp::start().await;
+    let endpoint = app
+        .endpoint("shop")
+        .answering(Answer::ok().after(Duration::from_millis(300)))
+        .create()
+        .await;
+    let mut frozen = hasty(&app).spawn();
+    frozen.ready().await;
+    let mut events = app.emit_many(400).await;
+    until("it has much in flight", PATIENCE, async || {
+        endpoint.receiver.concurrency() >= 50
+    })
+    .await;
+    frozen.signal(Signal::SIGSTOP);
+    let in_flight = endpoint.receiver.concurrency();
+    let other = hasty(&app).start().await;
+    app.drained().await;
+    frozen.signal(Signal::SIGCONT);
+    // It works again, with the same connections and a new sense of time.
+    other.stop().await;
+    events.extend(app.emit_many(50).await);
+    app.drained().await;
+    let twice = app.assert_seen(&endpoint, &events);
+    println!("{in_flight} in flight when it froze, {twice} delivered twice");
+    assert!(twice <= 300, "{twice}");
+    assert_eq!(app.count("delivered").await, 450);
+    frozen.stop().await;
+    app.finish([]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_told_to_end_finishes_what_is_in_flight_returns_the_rest_and_exits_cleanly() {
+    let app = TestApp::start().await;
+    let endpoint = app
+        .endpoint("shop")
+        .answering(Answer::ok().after(Duration::from_secs(1)))
+        .create()
+        .await;
+    let mut worker = app
+        .worker()
+        .set("worker.in_flight_per_endpoint_max", 100)
+        .spawn();
+    worker.ready().await;
+    app.emit_many(500).await;
+    until("it has much in flight", PATIENCE, async || {
+        endpoint.receiver.concurrency() >= 50
+    })
+    .await;
+    worker.signal(Signal::SIGTERM);
+    let status = worker.ended(PATIENCE).await;
+    assert!(status.success(), "{status}: {}", worker.log());
+    assert_eq!(endpoint.receiver.concurrency(), 0);
+    assert_eq!(
+        app.count("delivered").await,
+        endpoint.receiver.count(),
+        "all that were sent were answered and written"
+    );
+    let rest: Vec<_> = app
+        .rows()
+        .await
+        .into_iter()
+        .filter(|row| row.status == "pending")
+        .collect();
+    assert!(!rest.is_empty(), "nothing was left to return");
+    assert!(
+        rest.iter()
+            .all(|row| !row.leased && row.attempts == 0 && row.due_in_s <= 0.0)
+    );
+    // They go at once to whoever is there.
+    let other = app
+        .worker()
+        .set("worker.in_flight_per_endpoint_max", 500)
+        .start()
+        .await;
+    app.drained().await;
+    app.finish([other]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_a_drain_and_the_leases_do_the_rest() {
+    let app = TestApp::start().await;
+    let endpoint = app
+        .endpoint("shop")
+        .answering(Answer::hang())
+        .timeout_ms(60_000)
+        .create()
+        .await;
+    let mut worker = hasty(&app).spawn();
+    worker.ready().await;
+    let events = app.emit_many(20).await;
+    endpoint.receiver.wait_for(20).await;
+    worker.signal(Signal::SIGTERM);
+    until("it drains", PATIENCE, async || {
+        worker.log().contains("shutting down")
+    })
+    .await;
+    worker.signal(Signal::SIGTERM);
+    worker.ended(Duration::from_secs(10)).await;
+    endpoint.receiver.answer(Answer::ok());
+    let other = hasty(&app).start().await;
+    app.drained().await;
+    assert_eq!(app.assert_seen(&endpoint, &events), 20, "each once more");
+    app.finish([other]).await;
+}

@@ -1,0 +1,206 @@
+//! One bad row, event or endpoint never stops the others.
+
+use std::time::Duration;
+
+use crate::support::app::TestApp;
+use crate::support::receiver::{Answer, Receiver};
+use crate::support::wait::{PATIENCE, until};
+
+#[tokio::test]
+async fn rows_with_values_from_beyond_any_calendar_or_count_stop_nobody() {
+    let app = TestApp::start().await;
+    let healthy = app.endpoint("healthy").create().await;
+    let url = healthy.receiver.url();
+    for odd in [
+        "created_at = 'infinity'",
+        "created_at = '-infinity'",
+        "created_at = '20000-01-01'",
+        "event_at = '-infinity'",
+        "event_at = '4713-01-01 BC'",
+        "first_attempt_at = 'infinity'",
+        "next_retry_at = '4713-01-01 BC'",
+        "attempts = 2147483647, max_attempts = 2147483647",
+        "crashes = 32767",
+        "event_type = E'a\\nb'",
+    ] {
+        let id = app.insert_direct(&url, "{}").await;
+        app.sql(&format!(
+            "update postrider.webhook_queue set {odd} where id = {id}"
+        ))
+        .await;
+    }
+    let worker = app.worker().start().await;
+    let events = app.emit_many(20).await;
+    app.drained().await;
+    app.assert_seen(&healthy, &events);
+    let failed: Vec<String> = app
+        .rows()
+        .await
+        .into_iter()
+        .filter(|row| row.status == "failed")
+        .filter_map(|row| row.last_error)
+        .collect();
+    assert_eq!(failed, ["10 workers died or stopped while they held it"]);
+    assert_eq!(worker.metric("postrider_database_errors_total"), 0.0);
+    app.finish([worker]).await;
+}
+
+#[tokio::test]
+async fn a_row_over_which_ten_leases_expired_is_buried_without_an_attempt() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    app.insert_direct(&receiver.url(), "{}").await;
+    app.sql("update postrider.webhook_queue set crashes = 9, lease_token = 1, lease_until = now() - interval '1 second'").await;
+    let worker = app.worker().start().await;
+    app.counted("failed", 1).await;
+    let row = app.row().await;
+    assert_eq!(
+        row.last_error.as_deref(),
+        Some("10 workers died or stopped while they held it")
+    );
+    let log = app.attempts(row.id).await;
+    assert_eq!((log.len(), log[0].class.as_deref()), (1, Some("crash")));
+    assert_eq!(receiver.count(), 0);
+    app.finish([worker]).await;
+}
+
+#[tokio::test]
+async fn a_row_over_which_nine_leases_expired_is_tried_and_forgiven() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    receiver.answer_in_turn([Answer::status(500), Answer::ok()]);
+    app.insert_direct(&receiver.url(), "{}").await;
+    app.sql("update postrider.webhook_queue set crashes = 8, lease_token = 1, lease_until = now() - interval '1 second'").await;
+    let worker = app.worker().start().await;
+    app.drained().await;
+    assert_eq!(
+        app.value::<i16>("select crashes from postrider.webhook_queue")
+            .await,
+        0
+    );
+    app.finish([worker]).await;
+}
+
+#[tokio::test]
+async fn receivers_that_misbehave_fail_in_their_own_way_and_delay_nobody() {
+    let app = TestApp::start().await;
+    let private = Receiver::start().await;
+    let expected = [
+        (
+            "endless",
+            Answer::ok().endless(Duration::from_millis(50)),
+            "timeout",
+        ),
+        ("mute", Answer::hang(), "timeout"),
+        (
+            "garbage",
+            Answer::raw("SSH-2.0-OpenSSH_9.2\r\n"),
+            "protocol",
+        ),
+        ("closing", Answer::close(), "protocol"),
+        (
+            "redirecting",
+            Answer::status(302).header("location", &private.url()),
+            "redirect",
+        ),
+    ];
+    let mut endpoints = Vec::new();
+    for (label, answer, _) in &expected {
+        endpoints.push(
+            app.endpoint(label)
+                .answering(answer.clone())
+                .timeout_ms(1000)
+                .max_attempts(1)
+                .create()
+                .await,
+        );
+    }
+    let healthy = app.endpoint("healthy").create().await;
+    let worker = app.worker().start().await;
+    let events = app.emit_many(10).await;
+    app.counted("delivered", 10).await;
+    assert_eq!(app.assert_seen(&healthy, &events), 0);
+    app.counted("failed", 50).await;
+    for (endpoint, (label, _, class)) in endpoints.iter().zip(&expected) {
+        let classes: Vec<String> = sqlx::query_scalar(
+            "select distinct class from postrider.attempts where endpoint_id = $1",
+        )
+        .bind(endpoint.id)
+        .fetch_all(app.pool())
+        .await
+        .unwrap();
+        assert_eq!(classes, [*class], "{label}");
+    }
+    assert_eq!(private.count(), 0, "a redirect was followed");
+    app.finish([worker]).await;
+}
+
+#[tokio::test]
+async fn a_name_that_resolves_to_a_private_address_is_refused_and_said_so() {
+    let app = TestApp::start().await;
+    let inside = app.endpoint("inside").max_attempts(1).create().await;
+    let url = format!("http://localhost:{}/", inside.receiver.address().port());
+    app.sql(&format!(
+        "select postrider.set_endpoint('shop', '{url}', 'inside')"
+    ))
+    .await;
+    let worker = app.worker().set("egress.allow", "[]").start().await;
+    app.emit("order.paid", "{}").await;
+    app.counted("failed", 1).await;
+    let log = app.attempts(app.row().await.id).await;
+    assert_eq!(log[0].class.as_deref(), Some("egress"));
+    assert_eq!(inside.receiver.connections(), 0);
+    app.finish([worker]).await;
+}
+
+#[tokio::test]
+async fn what_is_past_its_retention_is_removed_and_nothing_else() {
+    let app = TestApp::start().await;
+    let url = Receiver::start().await.url();
+    let old = "now() - interval '3 days'";
+    for (status, age) in [
+        ("delivered", old),
+        ("delivered", "now()"),
+        ("failed", old),
+        ("pending", old),
+    ] {
+        app.sql(&format!(
+            "insert into postrider.webhook_queue (instance_name, url, payload, event_type, status, updated_at, next_retry_at)
+             values ('shop', '{url}', '', 't', '{status}', {age}, now() + interval '1 day')"
+        ))
+        .await;
+    }
+    app.emit("order.paid", "{}").await;
+    let kept = app.emit("order.paid", "{}").await;
+    app.sql(&format!("update postrider.events set created_at = {old} where id = (select min(id) from postrider.events)")).await;
+    app.sql(&format!("insert into postrider.attempts (delivery_id, attempt, at, duration_ms, outcome) values (1, 1, {old}, 1, 'delivered'), (2, 1, now(), 1, 'delivered')")).await;
+    app.sql(&format!("insert into postrider.idempotency_keys (instance_id, key, event_id, event_nonce, created_at) values (1, 'old', 1, 1, {old}), (1, 'new', 1, 1, now())")).await;
+    let worker = app
+        .worker()
+        .set("retention.delivered_days", 2)
+        .set("retention.events_days", 2)
+        .set("retention.attempts_days", 2)
+        .start()
+        .await;
+    until("the old ones are gone", PATIENCE, async || {
+        app.value::<i64>("select (select count(*) from postrider.webhook_queue) + (select count(*) from postrider.events) + (select count(*) from postrider.attempts) + (select count(*) from postrider.idempotency_keys)").await == 3 + 1 + 1 + 1
+    })
+    .await;
+    assert_eq!(
+        (
+            app.count("delivered").await,
+            app.count("failed").await,
+            app.count("pending").await
+        ),
+        (1, 1, 1)
+    );
+    assert_eq!(
+        app.value::<String>("select postrider.event_id(id, nonce) from postrider.events")
+            .await,
+        kept
+    );
+    worker.stop().await;
+    let worker = app.worker().set("retention.failed_days", 2).start().await;
+    app.counted("failed", 0).await;
+    app.finish([worker]).await;
+}

@@ -1,0 +1,158 @@
+//! When an attempt is made again, and when no more.
+
+use std::time::Duration;
+
+use crate::support::app::TestApp;
+use crate::support::receiver::Answer;
+use crate::support::wait::{PATIENCE, until};
+
+#[tokio::test]
+async fn a_failing_endpoint_walks_down_its_schedule_and_ends_as_a_dead_letter() {
+    let app = TestApp::start().await;
+    app.sql("insert into postrider.schedules (name, waits, jitter, max_attempts) values ('stairs', '{100 ms,300 ms,900 ms}', 0, 5)").await;
+    let endpoint = app
+        .endpoint("shop")
+        .answering(Answer::status(503).body("out of order"))
+        .schedule("stairs")
+        .create()
+        .await;
+    let worker = app.worker().start().await;
+    app.emit("order.paid", "{}").await;
+    app.counted("failed", 1).await;
+    let requests = endpoint.receiver.requests();
+    assert_eq!(requests.len(), 5);
+    let attempts: Vec<_> = requests
+        .iter()
+        .map(|request| request.header("x-postrider-attempt").to_owned())
+        .collect();
+    assert_eq!(attempts, ["1", "2", "3", "4", "5"]);
+    for (pair, wait_ms) in requests.windows(2).zip([100, 300, 900, 900]) {
+        let waited = pair[1].at - pair[0].at;
+        assert!(
+            waited >= Duration::from_millis(wait_ms),
+            "{waited:?} is before {wait_ms} ms"
+        );
+    }
+    let row = app.row().await;
+    assert_eq!((row.attempts, row.leased), (5, false));
+    assert_eq!(row.last_error.as_deref(), Some("503 Service Unavailable"));
+    let log = app.attempts(row.id).await;
+    assert_eq!(log.len(), 5);
+    let last = &log[4];
+    assert_eq!(
+        (last.attempt, last.outcome.as_str(), last.status),
+        (5, "failed", Some(503))
+    );
+    assert_eq!(last.class.as_deref(), Some("server"));
+    assert_eq!(last.detail.as_deref(), Some("503 Service Unavailable"));
+    assert_eq!(last.response.as_deref(), Some(&b"out of order"[..]));
+    app.finish([worker]).await;
+}
+
+#[tokio::test]
+async fn an_edited_schedule_holds_from_the_next_failure_on() {
+    let app = TestApp::start().await;
+    let endpoint = app
+        .endpoint("shop")
+        .failing(500)
+        .schedule("standard")
+        .create()
+        .await;
+    let worker = app.worker().start().await;
+    app.emit("order.paid", "{}").await;
+    until("it failed once", PATIENCE, async || {
+        app.row().await.attempts == 1
+    })
+    .await;
+    let due_in_s = app.row().await.due_in_s;
+    assert!(
+        (3.0..6.1).contains(&due_in_s),
+        "the first wait of `standard` is 5 s: {due_in_s}"
+    );
+    app.sql("update postrider.schedules set waits = '{1 day}', jitter = 0 where name = 'standard'")
+        .await;
+    app.sql("update postrider.webhook_queue set next_retry_at = now()")
+        .await;
+    endpoint.receiver.wait_for(2).await;
+    until("it failed twice", PATIENCE, async || {
+        app.row().await.attempts == 2
+    })
+    .await;
+    let due_in_s = app.row().await.due_in_s;
+    assert!((86_000.0..86_401.0).contains(&due_in_s), "{due_in_s}");
+    app.finish([worker]).await;
+}
+
+#[tokio::test]
+async fn retry_after_lengthens_the_wait_and_spares_the_attempt_of_an_overloaded_endpoint() {
+    for (status, attempts) in [(503, 0), (429, 0), (500, 1)] {
+        let app = TestApp::start().await;
+        let answer = Answer::status(status).header("retry-after", "600");
+        let _endpoint = app
+            .endpoint("shop")
+            .answering(answer)
+            .max_attempts(2)
+            .create()
+            .await;
+        let worker = app.worker().start().await;
+        app.emit("order.paid", "{}").await;
+        until("it was refused", PATIENCE, async || {
+            app.row().await.last_error.is_some()
+        })
+        .await;
+        let row = app.row().await;
+        assert_eq!(
+            (row.status.as_str(), row.attempts),
+            ("pending", attempts),
+            "{status}: {row:?}"
+        );
+        assert!((590.0..601.0).contains(&row.due_in_s), "{}", row.due_in_s);
+        app.finish([worker]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_status_that_the_schedule_lists_as_final_is_not_tried_again() {
+    let app = TestApp::start().await;
+    let endpoint = app
+        .endpoint("shop")
+        .failing(422)
+        .schedule("evolution")
+        .create()
+        .await;
+    let worker = app.worker().start().await;
+    app.emit("order.paid", "{}").await;
+    app.counted("failed", 1).await;
+    assert_eq!(
+        (app.row().await.attempts, endpoint.receiver.count()),
+        (1, 1)
+    );
+    app.finish([worker]).await;
+}
+
+#[tokio::test]
+async fn an_absurdly_long_wait_disturbs_nobody() {
+    let app = TestApp::start().await;
+    app.sql("insert into postrider.schedules (name, waits, jitter) values ('geological', '{170000000 years}', 0.2)").await;
+    let far = app
+        .endpoint("far")
+        .failing(500)
+        .schedule("geological")
+        .create()
+        .await;
+    let near = app.endpoint("near").create().await;
+    let worker = app
+        .worker()
+        .set("worker.breaker.failures_consecutive", 1000)
+        .start()
+        .await;
+    let events = app.emit_many(20).await;
+    far.receiver.wait_for(20).await;
+    app.counted("delivered", 20).await;
+    app.assert_seen(&near, &events);
+    until("the failures are written", PATIENCE, async || {
+        app.rows().await.iter().all(|row| !row.leased)
+    })
+    .await;
+    app.finish([worker]).await;
+}

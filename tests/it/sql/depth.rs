@@ -1,0 +1,96 @@
+//! The queue's depth without counting: exact, whatever happens beside it.
+
+use rand::RngExt as _;
+
+use crate::support::app::TestApp;
+
+/// Statements that change the depth, each in its way.
+const CHANGES: [&str; 7] = [
+    "insert into postrider.webhook_queue (instance_name, url, payload, event_type) select 'shop', 'http://x', '', 't' from generate_series(1, 5)",
+    "delete from postrider.webhook_queue where id in (select id from postrider.webhook_queue order by random() limit 2 for update skip locked)",
+    "update postrider.webhook_queue set status = 'failed' where id in (select id from postrider.webhook_queue where status = 'pending' order by random() limit 3 for update skip locked)",
+    "update postrider.webhook_queue set status = 'pending' where id in (select id from postrider.webhook_queue where status <> 'pending' order by random() limit 2 for update skip locked)",
+    "update postrider.webhook_queue set status = 'delivered' where id in (select id from postrider.webhook_queue where status = 'failed' order by random() limit 1 for update skip locked)",
+    "update postrider.webhook_queue set last_error = 'touched' where id in (select id from postrider.webhook_queue order by random() limit 3 for update skip locked)",
+    "select postrider.add_up_queue_depth()",
+];
+
+#[tokio::test]
+async fn depth_is_exact_under_concurrent_writers_rollbacks_and_savepoints() {
+    let app = TestApp::start().await;
+    let writers = (0..6).map(|_| async {
+        let mut connection = app.pool().acquire().await.unwrap();
+        for _ in 0..60 {
+            let mut statements = vec!["begin"];
+            for _ in 0..rand::rng().random_range(1..4) {
+                let change = CHANGES[rand::rng().random_range(0..CHANGES.len() - 1)];
+                match rand::rng().random_range(0..3) {
+                    0 => statements.extend(["savepoint s", change, "rollback to s"]),
+                    1 => statements.extend(["savepoint s", change, "release s"]),
+                    _ => statements.push(change),
+                }
+            }
+            statements.push(if rand::rng().random_bool(0.2) {
+                "rollback"
+            } else {
+                "commit"
+            });
+            for statement in statements {
+                sqlx::raw_sql(statement)
+                    .execute(&mut *connection)
+                    .await
+                    .unwrap();
+            }
+        }
+    });
+    let adding_up = async {
+        for _ in 0..200 {
+            app.sql(CHANGES[CHANGES.len() - 1]).await;
+        }
+    };
+    tokio::join!(
+        futures_util::future::join_all(writers),
+        adding_up,
+        adding_up_too(&app)
+    );
+    app.assert_depth_is_exact().await;
+}
+
+/// A second process at the same duty.
+async fn adding_up_too(app: &TestApp) {
+    for _ in 0..200 {
+        app.sql(CHANGES[CHANGES.len() - 1]).await;
+    }
+}
+
+#[tokio::test]
+async fn depth_counts_a_transaction_that_was_open_for_long_once_it_commits() {
+    let app = TestApp::start().await;
+    let mut long = app.pool().begin().await.unwrap();
+    sqlx::query(CHANGES[0]).execute(&mut *long).await.unwrap();
+    for _ in 0..10 {
+        app.sql(CHANGES[0]).await;
+        app.sql(CHANGES[6]).await;
+    }
+    app.assert_depth_is_exact().await;
+    long.commit().await.unwrap();
+    app.assert_depth_is_exact().await;
+    assert_eq!(app.count("pending").await, 55);
+}
+
+#[tokio::test]
+async fn truncate_leaves_no_depth_and_a_recount_mends_what_went_round_the_triggers() {
+    let app = TestApp::start().await;
+    app.sql(CHANGES[0]).await;
+    app.sql("truncate postrider.webhook_queue").await;
+    app.assert_depth_is_exact().await;
+    app.sql(CHANGES[0]).await;
+    app.sql("alter table postrider.webhook_queue disable trigger user")
+        .await;
+    app.sql(CHANGES[0]).await;
+    app.sql("alter table postrider.webhook_queue enable trigger user")
+        .await;
+    app.sql("select postrider.recount_queue()").await;
+    assert_eq!(app.count("pending").await, 10);
+    app.assert_depth_is_exact().await;
+}

@@ -1,0 +1,4391 @@
+--
+-- PostgreSQL database dump
+--
+
+
+
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+SET check_function_bodies = false;
+SET xmloption = content;
+SET client_min_messages = warning;
+SET row_security = off;
+
+--
+-- Name: postrider; Type: SCHEMA; Schema: -; Owner: -
+--
+
+CREATE SCHEMA postrider;
+
+
+--
+-- Name: SCHEMA postrider; Type: COMMENT; Schema: -; Owner: -
+--
+
+COMMENT ON SCHEMA postrider IS 'Postrider: event delivery. Functions and views are the public interface; tables other than webhook_queue are private and may change.';
+
+
+--
+-- Name: add_up_queue_depth(); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.add_up_queue_depth() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  before pg_snapshot;
+  present pg_snapshot;
+begin
+  select s.snap into before from postrider.queue_depth_snapshot s for update;
+  present := pg_current_snapshot(); -- after the lock: never older than what the one before us stored
+  with fresh as (
+    select c.channel, c.status, c.change from postrider.queue_changes c
+    where c.xid >= pg_snapshot_xmax(before) and pg_visible_in_snapshot(c.xid, present)
+    union all
+    select c.channel, c.status, c.change from postrider.queue_changes c
+    where c.xid = any (array(select pg_snapshot_xip(before))) and pg_visible_in_snapshot(c.xid, present)
+  )
+  insert into postrider.queue_depth as d (channel, status, rows)
+  select f.channel, f.status, sum(f.change) from fresh f group by f.channel, f.status
+  on conflict (channel, status) do update set rows = d.rows + excluded.rows;
+  update postrider.queue_depth_snapshot set snap = present, at = now(), oldest_due_at = (
+    select min(head.next_retry_at) from generate_series(0, 63) as l(lane) cross join lateral (
+      select q.next_retry_at from postrider.webhook_queue q
+      where q.status = 'pending' and q.lane = l.lane::smallint and q.next_retry_at <= now() and (q.lease_until is null or q.lease_until < now())
+      order by q.next_retry_at, q.id limit 1) head);
+end $$;
+
+
+--
+-- Name: FUNCTION add_up_queue_depth(); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.add_up_queue_depth() IS 'Brings queue_depth up to date. Called by maintenance every few seconds.';
+
+
+--
+-- Name: allow(name, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.allow(role name, ability text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  queue text := case when exists (select from pg_depend d join pg_rewrite r on r.oid = d.objid
+                                  where r.ev_class = to_regclass('public.webhook_queue') and d.refobjid = 'postrider.webhook_queue'::regclass)
+                     then 'public.webhook_queue, postrider.webhook_queue' else 'postrider.webhook_queue' end;
+begin
+  if ability not in ('emit', 'capture', 'operate') then
+    raise exception using errcode = 'invalid_parameter_value', message = format('postrider.allow: there is no ability %L', ability),
+      hint = 'emit (emit and insert into the queue), capture (and attach tables of its own), operate (and endpoints, dead letters, re-queue).';
+  end if;
+  execute format('grant usage on schema postrider to %I', role);
+  execute format('grant execute on function postrider.emit(text, text, json, text), postrider.emit(text, text, text, text), postrider.emit(text, text, jsonb, text), postrider.emit_many(json), postrider.emit_rows(text[], text[], json[], text[]), postrider.event_id(bigint, integer) to %I', role);
+  execute format('grant insert on %s to %I', queue, role);
+  if ability = 'capture' then perform postrider.allow_capture(role); end if;
+  if ability = 'operate' then
+    execute format('grant select, update, delete on %s to %I', queue, role);
+    execute format('grant select on postrider.dead_letters, postrider.queue_stats, postrider.endpoint_list, postrider.instance_list, postrider.schedules, postrider.attempts, postrider.events, postrider.rejected_notifications, postrider.captures, postrider.capture_triggers, postrider.capture_failures, postrider.capture_failure_log to %I', role);
+    execute format('grant insert, update, delete on postrider.schedules to %I', role);
+    execute format('grant execute on all functions in schema postrider to %I', role);
+  end if;
+end $$;
+
+
+--
+-- Name: FUNCTION allow(role name, ability text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.allow(role name, ability text) IS 'Grants a role what it needs: emit, capture or operate.';
+
+
+--
+-- Name: allow_capture(name); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.allow_capture(role name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  callable text;
+begin
+  perform postrider.create_capture_schema(role);
+  select string_agg(p.oid::regprocedure::text, ', ') into callable from pg_proc p
+  where p.pronamespace = 'postrider'::regnamespace and p.prokind = 'f' and p.prorettype <> 'trigger'::regtype
+    and p.proname in ('any_refused', 'attach_capture', 'attach_capture_triggers', 'bad_capture', 'become', 'build_capture'
+      , 'build_capture_patiently', 'capture', 'capture_arguments', 'capture_facts', 'capture_failed', 'capture_functions'
+      , 'capture_path', 'capture_row_body', 'capture_row_with_care', 'capture_schema', 'capture_source', 'capture_statement_body'
+      , 'capture_trigger_name', 'captured_tables', 'check_capture_arguments', 'check_capture_schema', 'check_captured'
+      , 'check_captured_or_fail', 'check_captured_relation', 'check_event', 'columns_as_json', 'columns_changed'
+      , 'compile_capture', 'compile_capture_data', 'detach_capture', 'drop_captured', 'emit_captured', 'fire_always'
+      , 'instance_missing', 'only_a_row', 'record_capture_failure', 'sealed_state', 'capture_state', 'attach_capture_moves', 'capture_moves_body', 'capture_row_emitter', 'uncapture');
+  execute format('grant execute on function %s to %I', callable, role);
+  execute format('grant select on postrider.captures, postrider.capture_triggers, postrider.capture_failures to %I', role);
+end $$;
+
+
+--
+-- Name: FUNCTION allow_capture(role name); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.allow_capture(role name) IS 'What postrider.allow does for capture.';
+
+
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+--
+-- Name: instances; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.instances (
+    id bigint NOT NULL,
+    uid uuid DEFAULT gen_random_uuid() NOT NULL,
+    vzaps_id text DEFAULT ('VZ'::text || upper(substr(replace((gen_random_uuid())::text, '-'::text, ''::text), 1, 20))) NOT NULL,
+    name text NOT NULL,
+    token text,
+    sender text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT instances_name_is_printable CHECK (((name ~ '^[^[:cntrl:]]{1,255}$'::text) AND (name = btrim(name))))
+);
+
+
+--
+-- Name: TABLE instances; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.instances IS 'Tenants: each owns endpoints, a token and a stream of events.';
+
+
+--
+-- Name: COLUMN instances.id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.instances.id IS 'Private key.';
+
+
+--
+-- Name: COLUMN instances.uid; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.instances.uid IS 'Public id.';
+
+
+--
+-- Name: COLUMN instances.vzaps_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.instances.vzaps_id IS 'Public id in the form VZaps clients expect.';
+
+
+--
+-- Name: COLUMN instances.name; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.instances.name IS 'Public name, unique.';
+
+
+--
+-- Name: COLUMN instances.token; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.instances.token IS 'The instance token, sealed at rest once a running role has seen it.';
+
+
+--
+-- Name: COLUMN instances.sender; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.instances.sender IS 'What envelopes that have a sender put there.';
+
+
+--
+-- Name: COLUMN instances.created_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.instances.created_at IS 'When it was created.';
+
+
+--
+-- Name: COLUMN instances.updated_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.instances.updated_at IS 'When it last changed.';
+
+
+--
+-- Name: any_refused(text, text[], json[]); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.any_refused(type text, instances text[], data json[]) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    RETURN (EXISTS (SELECT FROM (UNNEST(any_refused.instances, any_refused.data) r(instance, data) LEFT JOIN postrider.instances i ON ((i.name = r.instance))) WHERE ((i.id IS NULL) OR (r.data IS NULL) OR (octet_length((r.data)::text) > 1048576))));
+
+
+--
+-- Name: FUNCTION any_refused(type text, instances text[], data json[]); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.any_refused(type text, instances text[], data json[]) IS 'For captures: whether any of these may not pass check_captured.';
+
+
+--
+-- Name: ask(); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.ask() RETURNS text
+    LANGUAGE plpgsql
+    SET lock_timeout TO '900ms'
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if pg_try_advisory_lock(1886351988, 'postrider'::regnamespace::oid::integer) then return 'at once'; end if;
+  perform pg_advisory_lock(1886351988, 'postrider'::regnamespace::oid::integer);
+  return 'after a wait';
+exception when lock_not_available or query_canceled then
+  return null;
+end $$;
+
+
+--
+-- Name: FUNCTION ask(); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.ask() IS 'For listeners: asks for the doorbell''s lock for up to 900 ms. ''at once'' or ''after a wait'' when granted, null when not (when cancelled, it may be held all the same).';
+
+
+--
+-- Name: attach_capture(regclass, text, text, text, text, text[], text, text[], text, boolean, text, text, name[]); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.attach_capture(relation regclass, given text, type text, instance text, data text, operations text[], when_ text, columns text[], on_error text, replicated boolean, idempotency_key text, name text, path name[]) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  title text := coalesce(name, type);
+  role_before text := current_setting('role');
+  owner name;
+  home name;
+  base text;
+  by_row boolean;
+  partitioned boolean;
+begin
+  perform postrider.check_captured_relation(relation, given);
+  perform postrider.check_capture_arguments(relation, type, title, operations, columns, on_error);
+  if instance is null then
+    perform postrider.bad_capture('instance', 'it is null', 'Give an expression, for example ''new.account'', or a literal in quotes of its own: ''''my-instance''''.');
+  end if;
+  select pg_get_userbyid(c.relowner), c.relkind = 'p', c.relkind = 'p' or exists (select from pg_inherits i where i.inhrelid = c.oid)
+       , left(trim('_' from regexp_replace(lower(c.relname || '_' || title), '[^a-z0-9]+', '_', 'g')), 36) || '_' || left(replace(gen_random_uuid()::text, '-', ''), 8)
+    into owner, partitioned, by_row, base from pg_class c where c.oid = relation;
+  home := postrider.capture_schema(owner);
+  if to_regnamespace(quote_ident(home)) is null and has_database_privilege(current_database(), 'create')
+     and has_schema_privilege(owner, 'postrider', 'usage') then
+    perform postrider.create_capture_schema(owner);
+  end if;
+  perform postrider.check_capture_schema(owner);
+
+  perform postrider.become(owner);
+  perform postrider.build_capture_patiently(relation,
+    jsonb_build_object('name', title, 'type', type, 'operations', (select jsonb_agg(distinct o) from unnest(operations) o), 'columns', to_jsonb(columns), 'on_error', on_error
+      , 'replicated', replicated, 'level', case when by_row or replicated then 'row' else 'statement' end, 'base', base, 'moves', partitioned
+      , 'function', quote_ident(home) || '.' || base, 'when', when_ is not null or columns is not null, 'key', idempotency_key is not null),
+    jsonb_build_object('instance', instance, 'key', idempotency_key
+      , 'data', coalesce(data, postrider.columns_as_json(columns), 'case operation when ''delete'' then to_json(old) else to_json(new) end')
+      , 'when', nullif(concat_ws(' and ', postrider.columns_changed(relation, columns), '(' || when_ || E'\n)'), '')),
+    postrider.capture_path(relation, path));
+  perform set_config('role', role_before, true);
+  return title;
+end $$;
+
+
+--
+-- Name: FUNCTION attach_capture(relation regclass, given text, type text, instance text, data text, operations text[], when_ text, columns text[], on_error text, replicated boolean, idempotency_key text, name text, path name[]); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.attach_capture(relation regclass, given text, type text, instance text, data text, operations text[], when_ text, columns text[], on_error text, replicated boolean, idempotency_key text, name text, path name[]) IS 'What postrider.capture does, once names are resolved.';
+
+
+--
+-- Name: attach_capture_moves(regclass, jsonb, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.attach_capture_moves(root regclass, facts jsonb, path text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  base text := facts ->> 'function';
+  partitioned text;
+  root_type text;
+  timing text;
+begin
+  select format('%I.%I', n.nspname, c.relname) into root_type from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = root;
+  execute format('create function %s_text(captured %s) returns text language sql volatile return captured::text', base, root_type);
+  execute format('revoke all on function %s_text(%s) from public', base, root_type);
+  execute format('create function %s_parsed(captured text) returns %s language sql volatile return captured::%2$s', base, root_type);
+  execute format('revoke all on function %s_parsed(text) from public', base);
+  execute format('create function %s_moves() returns trigger language plpgsql security definer set search_path = %s as %L', base, path, postrider.capture_moves_body(facts));
+  execute format('revoke all on function %s_moves() from public', base);
+  for partitioned in
+    select format('%I.%I', n.nspname, c.relname) from pg_partition_tree(root) t join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind = 'p'
+  loop
+    foreach timing in array array['before update', 'before delete', 'after update'] loop
+      execute format('create or replace trigger %I %s on %s for each statement execute function %s_moves()'
+        , postrider.capture_trigger_name(facts ->> 'name', replace(timing, ' ', '_')), timing, partitioned, base);
+    end loop;
+  end loop;
+end $_$;
+
+
+--
+-- Name: FUNCTION attach_capture_moves(root regclass, facts jsonb, path text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.attach_capture_moves(root regclass, facts jsonb, path text) IS 'Makes the triggers that tell of rows moving between partitions.';
+
+
+--
+-- Name: attach_capture_triggers(regclass, regclass, jsonb, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.attach_capture_triggers(relation regclass, root regclass, facts jsonb, path text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  base text := facts ->> 'function' || case when relation = root then '' else '_' || relation::oid end;
+  own_type text;
+  root_type text;
+  operation text;
+  told jsonb;
+begin
+  select format('%I.%I', n.nspname, c.relname) into own_type from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = relation;
+  select format('%I.%I', n.nspname, c.relname) into root_type from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = root;
+  execute format('create function %1$s_row(captured %2$s) returns %3$s language sql immutable return captured%4$s', base, own_type, root_type
+    , case when relation = root then '' else format('::%s', root_type) end);
+  execute format('revoke all on function %s_row(%s) from public', base, own_type);
+  if facts ->> 'level' = 'row' and relation = root then
+    execute format('create function %s_emit(new_row %2$s, old_row %2$s, operation text, written regclass) returns void language plpgsql as %3$L'
+      , base, own_type, postrider.capture_row_emitter(facts));
+    execute format('revoke all on function %s_emit(%2$s, %2$s, text, regclass) from public', base, own_type);
+  end if;
+  if (facts ->> 'moves')::boolean then perform postrider.attach_capture_moves(relation, facts, path); end if;
+  for operation in select jsonb_array_elements_text(case when (facts ->> 'moves')::boolean then '["insert", "update", "delete"]' else facts -> 'operations' end) loop
+    told := facts || jsonb_build_object('operation', operation, 'inherited', relation <> root, 'as_row', base || '_row');
+    execute format('create function %s_on_%s() returns trigger language plpgsql security definer set search_path = %s as %L'
+      , base, operation, path, case facts ->> 'level' when 'row' then postrider.capture_row_body(told) else postrider.capture_statement_body(told) end);
+    execute format('revoke all on function %s_on_%s() from public', base, operation);
+    execute format('create or replace trigger %I after %s on %s %s for each %s execute function %s_on_%s()'
+      , postrider.capture_trigger_name(facts ->> 'name', operation), operation, own_type
+      , case when facts ->> 'level' = 'row' then ''
+             else 'referencing' || case when operation <> 'insert' then ' old table as old_rows' else '' end
+                                || case when operation <> 'delete' then ' new table as new_rows' else '' end end
+      , facts ->> 'level', base, operation);
+    if (facts ->> 'replicated')::boolean then
+      perform postrider.fire_always(relation, postrider.capture_trigger_name(facts ->> 'name', operation));
+    end if;
+  end loop;
+end $_$;
+
+
+--
+-- Name: FUNCTION attach_capture_triggers(relation regclass, root regclass, facts jsonb, path text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.attach_capture_triggers(relation regclass, root regclass, facts jsonb, path text) IS 'Makes the triggers of a capture on its table or on an inheritance child.';
+
+
+--
+-- Name: bad_capture(text, text, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.bad_capture(argument text, problem text, remedy text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  raise exception using errcode = 'invalid_parameter_value', message = format('postrider.capture: %s: %s', argument, problem), hint = remedy;
+end $$;
+
+
+--
+-- Name: FUNCTION bad_capture(argument text, problem text, remedy text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.bad_capture(argument text, problem text, remedy text) IS 'Raises the error for an argument of capture.';
+
+
+--
+-- Name: become(name); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.become(owner name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if current_user <> owner then perform set_config('role', owner, true); end if;
+exception when insufficient_privilege or invalid_parameter_value then
+  raise exception using errcode = 'insufficient_privilege', message = format('postrider.capture: the table belongs to %I, and %I may not act as that role here', owner, current_user),
+    hint = 'Call it as the table''s owner, as a member of that role or as a superuser, and not from a security definer function.';
+end $$;
+
+
+--
+-- Name: FUNCTION become(owner name); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.become(owner name) IS 'Sets the role to a table''s owner until it is set back.';
+
+
+--
+-- Name: build_capture(regclass, jsonb, jsonb, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.build_capture(relation regclass, facts jsonb, expressions jsonb, path text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  prefix text := facts ->> 'function';
+  old_functions regprocedure[];
+  each regclass;
+begin
+  execute (select format('lock table %I.%I in share row exclusive mode', n.nspname, c.relname)
+           from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = relation);
+  old_functions := postrider.capture_functions(relation, facts ->> 'name');
+  perform postrider.compile_capture('instance', expressions ->> 'instance', prefix || '_instance', 'text', relation, path);
+  perform postrider.compile_capture_data(expressions ->> 'data', prefix || '_data', relation, path);
+  if expressions ->> 'when' is not null then
+    perform postrider.compile_capture('when_', expressions ->> 'when', prefix || '_when', 'boolean', relation, path);
+  end if;
+  if expressions ->> 'key' is not null then
+    perform postrider.compile_capture('idempotency_key', expressions ->> 'key', prefix || '_key', 'text', relation, path);
+  end if;
+  for each in select postrider.captured_tables(relation) loop
+    perform postrider.attach_capture_triggers(each, relation, facts, path);
+  end loop;
+  perform postrider.drop_captured(relation, old_functions);
+end $$;
+
+
+--
+-- Name: FUNCTION build_capture(relation regclass, facts jsonb, expressions jsonb, path text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.build_capture(relation regclass, facts jsonb, expressions jsonb, path text) IS 'Locks the table, makes functions and triggers, and removes those they replace.';
+
+
+--
+-- Name: build_capture_patiently(regclass, jsonb, jsonb, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.build_capture_patiently(relation regclass, facts jsonb, expressions jsonb, path text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '200ms'
+    AS $$
+begin
+  for attempt in 1 .. 40 loop
+    begin
+      perform postrider.build_capture(relation, facts, expressions, path);
+      return;
+    exception when lock_not_available or deadlock_detected then
+      null; -- with the subtransaction go the locks it had
+    end;
+    perform pg_sleep(0.05 + random() * 0.25);
+  end loop;
+  raise exception using errcode = 'lock_not_available', message = format('postrider.capture: no lock on %s was to be had in 40 tries', relation),
+    hint = 'A long transaction uses the table: see pg_locks and pg_stat_activity. Try again when it has ended, in a transaction of its own.';
+end $$;
+
+
+--
+-- Name: FUNCTION build_capture_patiently(relation regclass, facts jsonb, expressions jsonb, path text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.build_capture_patiently(relation regclass, facts jsonb, expressions jsonb, path text) IS 'build_capture, trying again while the table is in use.';
+
+
+--
+-- Name: capture(regclass, text, text, text, text[], text, text[], text, boolean, text, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.capture(relation regclass, type text, instance text, data text DEFAULT NULL::text, operations text[] DEFAULT '{insert}'::text[], when_ text DEFAULT NULL::text, columns text[] DEFAULT NULL::text[], on_error text DEFAULT 'fail'::text, replicated boolean DEFAULT false, idempotency_key text DEFAULT NULL::text, name text DEFAULT NULL::text) RETURNS text
+    LANGUAGE sql
+    RETURN postrider.attach_capture(relation, (relation)::text, type, instance, data, operations, when_, columns, on_error, replicated, idempotency_key, name, current_schemas(false));
+
+
+--
+-- Name: FUNCTION capture(relation regclass, type text, instance text, data text, operations text[], when_ text, columns text[], on_error text, replicated boolean, idempotency_key text, name text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.capture(relation regclass, type text, instance text, data text, operations text[], when_ text, columns text[], on_error text, replicated boolean, idempotency_key text, name text) IS 'The same for a table given as regclass.';
+
+
+--
+-- Name: capture(text, text, text, text, text[], text, text[], text, boolean, text, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.capture(relation text, type text, instance text, data text DEFAULT NULL::text, operations text[] DEFAULT '{insert}'::text[], when_ text DEFAULT NULL::text, columns text[] DEFAULT NULL::text[], on_error text DEFAULT 'fail'::text, replicated boolean DEFAULT false, idempotency_key text DEFAULT NULL::text, name text DEFAULT NULL::text) RETURNS text
+    LANGUAGE sql
+    RETURN postrider.attach_capture(to_regclass(relation), relation, type, instance, data, operations, when_, columns, on_error, replicated, idempotency_key, name, current_schemas(false));
+
+
+--
+-- Name: FUNCTION capture(relation text, type text, instance text, data text, operations text[], when_ text, columns text[], on_error text, replicated boolean, idempotency_key text, name text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.capture(relation text, type text, instance text, data text, operations text[], when_ text, columns text[], on_error text, replicated boolean, idempotency_key text, name text) IS 'Makes a table a source of events: every row that is written becomes one, in the writer''s own transaction. type is a literal. instance, data, when_ and idempotency_key are SQL expressions over new, old and operation (insert, update or delete), evaluated as the table''s owner; a literal needs quotes of its own. data is json, jsonb or a row, and the whole row by default. columns limits the default data to these, and updates to those that change one of them. on_error: fail (the default) fails the statement with an error that names the capture; skip records the row in postrider.capture_failures and lets the statement pass. replicated also captures what logical replication applies. name tells several captures of a table apart (default: the type); a second call with the same table and name replaces the first. Returns the name.
+
+Not captured: TRUNCATE, which has no rows, and what a session writes under session_replication_role = replica, unless replicated. Children added to an inheritance parent later are captured after another call; partitions at once.
+
+Attaching locks the table against writers from then until the transaction ends, so call it in a transaction of its own. It waits for the lock 200 ms at a time, up to 40 times, so that writers never queue behind it for longer; locks the transaction already holds stay held meanwhile.';
+
+
+--
+-- Name: capture_arguments(text, text, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.capture_arguments(operation text, new_row text, old_row text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    RETURN format('(%s, %s, %L)'::text, CASE WHEN (operation = 'delete'::text) THEN 'null'::text ELSE new_row END, CASE WHEN (operation = 'insert'::text) THEN 'null'::text ELSE old_row END, operation);
+
+
+--
+-- Name: FUNCTION capture_arguments(operation text, new_row text, old_row text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.capture_arguments(operation text, new_row text, old_row text) IS 'What an expression function is called with.';
+
+
+--
+-- Name: capture_facts(text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.capture_facts(source text) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return substr(split_part(source, E'\n', 1), length('-- postrider.capture ') + 1)::jsonb;
+exception when others then
+  return null;
+end $$;
+
+
+--
+-- Name: FUNCTION capture_facts(source text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.capture_facts(source text) IS 'What the first line of a generated trigger function says; null where it is none.';
+
+
+--
+-- Name: capture_failed(text, regclass, text, text, text, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.capture_failed(capture text, relation regclass, state text, message text, detail text DEFAULT NULL::text, hint text DEFAULT NULL::text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  -- The kind of error stays what it was: a client still sees a serialization failure as one, and tries again.
+  raise exception using errcode = state,
+    message = format('postrider: capture %L on %s failed: %s', capture, relation, message),
+    detail = coalesce(nullif(detail, ''), 'No event could be made of a row that was written.'),
+    hint = concat_ws(' ', nullif(hint, ''), 'The statement was not carried out. To change the capture, call postrider.capture again; with on_error => ''skip'' such rows are recorded in postrider.capture_failures instead.');
+end $$;
+
+
+--
+-- Name: FUNCTION capture_failed(capture text, relation regclass, state text, message text, detail text, hint text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.capture_failed(capture text, relation regclass, state text, message text, detail text, hint text) IS 'For captures: raises an error again, with the name of the capture.';
+
+
+--
+-- Name: captured_tables(regclass); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.captured_tables(root regclass) RETURNS SETOF regclass
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    BEGIN ATOMIC
+ WITH RECURSIVE tree(relation) AS (
+          SELECT (captured_tables.root)::oid AS root
+         UNION
+          SELECT i.inhrelid
+            FROM ((tree t_1
+              JOIN pg_inherits i ON ((i.inhparent = t_1.relation)))
+              JOIN pg_class c_1 ON (((c_1.oid = t_1.relation) AND (c_1.relkind = 'r'::"char"))))
+         )
+  SELECT (t.relation)::regclass AS relation
+    FROM (tree t
+      JOIN pg_class c ON ((c.oid = t.relation)))
+   WHERE (c.relkind = ANY (ARRAY['r'::"char", 'p'::"char"]));
+END;
+
+
+--
+-- Name: FUNCTION captured_tables(root regclass); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.captured_tables(root regclass) IS 'A table and its inheritance children; partitions are left to the root.';
+
+
+--
+-- Name: capture_triggers; Type: VIEW; Schema: postrider; Owner: -
+--
+
+CREATE VIEW postrider.capture_triggers AS
+ SELECT t.oid AS trigger_oid,
+    t.tgname AS trigger_name,
+    (t.tgrelid)::regclass AS relation,
+    t.tgenabled AS enabled,
+    p.oid AS function_oid,
+    p.proname AS function_name,
+    n.nspname AS home,
+    (p.proowner)::regrole AS runs_as,
+    f.facts
+   FROM (((pg_namespace n
+     JOIN pg_proc p ON ((p.pronamespace = n.oid)))
+     JOIN pg_trigger t ON ((t.tgfoid = p.oid)))
+     CROSS JOIN LATERAL postrider.capture_facts(p.prosrc) f(facts))
+  WHERE (starts_with((n.nspname)::text, 'postrider_captures_'::text) AND (t.tgparentid = (0)::oid) AND (f.facts ? 'base'::text));
+
+
+--
+-- Name: VIEW capture_triggers; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON VIEW postrider.capture_triggers IS 'Every trigger of a capture, from the catalog.';
+
+
+--
+-- Name: capture_functions(regclass, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.capture_functions(root regclass, name text) RETURNS regprocedure[]
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    RETURN (SELECT COALESCE(array_agg(DISTINCT (p.oid)::regprocedure), '{}'::regprocedure[]) AS "coalesce" FROM ((postrider.capture_triggers c JOIN pg_namespace n ON ((n.nspname = c.home))) JOIN pg_proc p ON (((p.pronamespace = n.oid) AND starts_with((p.proname)::text, (c.facts ->> 'base'::text))))) WHERE (((c.relation)::oid IN (SELECT postrider.captured_tables(capture_functions.root) AS captured_tables)) AND ((capture_functions.name IS NULL) OR ((c.facts ->> 'name'::text) = capture_functions.name))));
+
+
+--
+-- Name: FUNCTION capture_functions(root regclass, name text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.capture_functions(root regclass, name text) IS 'The generated functions of a table''s captures, or of one of them.';
+
+
+--
+-- Name: capture_moves_body(jsonb); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.capture_moves_body(facts jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    RETURN format('
+declare
+  setting text := %1$L || pg_trigger_depth(); state text := postrider.capture_state(setting);
+begin
+  if tg_op = ''UPDATE'' and tg_when = ''BEFORE'' then
+    perform set_config(setting, postrider.sealed_state(setting, ''u''), true);
+  elsif state is not null then
+    perform set_config(setting, '''', true);
+    if length(state) > 1 then perform %2$s_emit(null, %2$s_parsed(substr(state, 2)), ''delete'', tg_relid); end if;
+  end if;
+  return null;
+end
+'::text, (('postrider.'::text || (facts ->> 'base'::text)) || '_'::text), (facts ->> 'function'::text));
+
+
+--
+-- Name: FUNCTION capture_moves_body(facts jsonb); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.capture_moves_body(facts jsonb) IS 'The body of the statement triggers that tell an UPDATE of a partitioned table from inserts and deletes.';
+
+
+--
+-- Name: capture_path(regclass, name[]); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.capture_path(relation regclass, path name[]) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    RETURN (SELECT (('pg_catalog, '::text || COALESCE((string_agg(quote_ident((s.name)::text), ', '::text ORDER BY s.ord) || ', '::text), ''::text)) || 'pg_temp'::text) FROM ((SELECT p.name, min(p.ord) AS ord FROM unnest((capture_path.path || (SELECT n_1.nspname FROM (pg_class c JOIN pg_namespace n_1 ON ((n_1.oid = c.relnamespace))) WHERE (c.oid = (capture_path.relation)::oid)))) WITH ORDINALITY p(name, ord) GROUP BY p.name) s JOIN pg_namespace n ON ((n.nspname = s.name))) WHERE ((s.name <> 'pg_catalog'::name) AND (NOT starts_with((s.name)::text, 'pg_temp'::text)) AND (NOT starts_with((s.name)::text, 'pg_toast'::text)) AND (NOT (EXISTS (SELECT FROM aclexplode(n.nspacl) a(grantor, grantee, privilege_type, is_grantable) WHERE ((a.grantee = (0)::oid) AND (a.privilege_type = 'CREATE'::text)))))));
+
+
+--
+-- Name: FUNCTION capture_path(relation regclass, path name[]); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.capture_path(relation regclass, path name[]) IS 'Where names in a capture''s expressions are looked up: the caller''s search_path and the table''s schema, without schemas in which everyone may create.';
+
+
+--
+-- Name: capture_row_body(jsonb); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.capture_row_body(facts jsonb) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  emitter text := facts ->> 'function' || '_emit';
+  operation text := facts ->> 'operation';
+  plain text := format('perform %s%s;', emitter
+    , regexp_replace(postrider.capture_arguments(operation, 'new', 'old'), '\)$', ', tg_relid)'));
+begin
+  if (facts ->> 'moves')::boolean and operation = 'insert' then
+    plain := format($body$state := postrider.capture_state(setting);
+  if length(state) > 1 then
+    perform set_config(setting, postrider.sealed_state(setting, 'u'), true);
+    perform %1$s(new, %2$s_parsed(substr(state, 2)), 'update', tg_relid);
+  else
+    %3$s
+  end if;$body$, emitter, facts ->> 'function', plain);
+  elsif (facts ->> 'moves')::boolean and operation = 'delete' then
+    plain := format($body$state := postrider.capture_state(setting);
+  if state is null then
+    %3$s
+  else
+    if length(state) > 1 then perform %1$s(null, %2$s_parsed(substr(state, 2)), 'delete', tg_relid); end if;
+    perform set_config(setting, postrider.sealed_state(setting, 'u' || %2$s_text(old)), true);
+  end if;$body$, emitter, facts ->> 'function', plain);
+  end if;
+  return format($body$-- postrider.capture %s
+declare
+  setting text := %L || pg_trigger_depth(); state text;
+begin
+  %s
+  return null;
+end
+$body$, facts, 'postrider.' || (facts ->> 'base') || '_', plain);
+end $_$;
+
+
+--
+-- Name: FUNCTION capture_row_body(facts jsonb); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.capture_row_body(facts jsonb) IS 'The body of a row trigger''s function.';
+
+
+--
+-- Name: capture_row_emitter(jsonb); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.capture_row_emitter(facts jsonb) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  given text := '(new_row, old_row, operation)';
+  evaluate text;
+begin
+  if facts ->> 'on_error' = 'skip' then
+    evaluate := postrider.capture_row_with_care(facts, given, 'coalesce(new_row, old_row)');
+  else
+    evaluate := format($body$
+  begin
+    if not coalesce(%1$s, false) then return; end if;
+    instance := %2$s_instance%3$s; event := %2$s_data%3$s; key := %4$s;
+  exception when others then
+    get stacked diagnostics state = returned_sqlstate, said = message_text, details = pg_exception_detail, advice = pg_exception_hint;
+    perform postrider.capture_failed(%5$L, written, state, said, details, advice);
+  end;
+  instances := array[instance]; events := array[event]; keys := array[key];$body$
+      , case when (facts ->> 'when')::boolean then facts ->> 'function' || '_when' || given else 'true' end, facts ->> 'function', given
+      , case when (facts ->> 'key')::boolean then facts ->> 'function' || '_key' || given else 'null' end, facts ->> 'name');
+  end if;
+  return format($body$
+declare
+  instances text[] := '{}'; events json[] := '{}'; keys text[] := '{}';
+  instance text; event json; key text; state text; said text; details text; advice text;
+begin
+  if operation <> all (%L::text[]) then return; end if;%s
+  if instances <> '{}' then
+    perform postrider.emit_captured(%L, written, %L, instances[1], events[1], keys[1]);
+  end if;
+end
+$body$, (select array_agg(o) from jsonb_array_elements_text(facts -> 'operations') o), evaluate, facts ->> 'name', facts ->> 'type');
+end $_$;
+
+
+--
+-- Name: FUNCTION capture_row_emitter(facts jsonb); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.capture_row_emitter(facts jsonb) IS 'The body of the function that row triggers call.';
+
+
+--
+-- Name: capture_row_with_care(jsonb, text, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.capture_row_with_care(facts jsonb, arguments text, "row" text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    RETURN format('
+    begin
+      if %1$s then
+        instance := %2$s_instance%3$s; event := %2$s_data%3$s; key := %4$s;
+        perform postrider.check_captured(%5$L, instance, event);
+        instances := instances || instance; events := events || event; keys := keys || key;
+      end if;
+    exception when others then
+      get stacked diagnostics state = returned_sqlstate, said = message_text;
+      if state ~ ''^(40|53|57|58|XX|0A|25)'' then raise; end if;
+      perform postrider.record_capture_failure(%6$L, %9$s, %7$s, state, regexp_replace(said, ''^postrider: '', ''''), to_json(%8$s));
+    end;
+'::text, CASE WHEN ((facts ->> 'when'::text))::boolean THEN (((facts ->> 'function'::text) || '_when'::text) || arguments) ELSE 'true'::text END, (facts ->> 'function'::text), arguments, CASE WHEN ((facts ->> 'key'::text))::boolean THEN (((facts ->> 'function'::text) || '_key'::text) || arguments) ELSE 'null'::text END, (facts ->> 'type'::text), (facts ->> 'name'::text), COALESCE(quote_literal((facts ->> 'operation'::text)), 'operation'::text), "row", CASE WHEN (facts ? 'operation'::text) THEN 'tg_relid'::text ELSE 'written'::text END);
+
+
+--
+-- Name: FUNCTION capture_row_with_care(facts jsonb, arguments text, "row" text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.capture_row_with_care(facts jsonb, arguments text, "row" text) IS 'The part of a generated trigger function that skips a row that fails.';
+
+
+--
+-- Name: capture_schema(name); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.capture_schema(owner name) RETURNS name
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (CASE WHEN (octet_length((owner)::text) <= 44) THEN ('postrider_captures_'::text || (owner)::text) ELSE ('postrider_captures_'::text || "left"(encode(sha256(convert_to((owner)::text, 'UTF8'::name)), 'hex'::text), 32)) END)::name;
+
+
+--
+-- Name: FUNCTION capture_schema(owner name); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.capture_schema(owner name) IS 'The schema that holds the generated functions of a table owner.';
+
+
+--
+-- Name: capture_source(text, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.capture_source(operation text, as_row text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    RETURN CASE operation WHEN 'insert'::text THEN format('(select %s(x.*) as new_row, null as old_row from new_rows x) p'::text, as_row) WHEN 'delete'::text THEN format('(select null as new_row, %s(x.*) as old_row from old_rows x) p'::text, as_row) ELSE format('(select n.new_row, o.old_row from (select %1$s(x.*) as new_row, row_number() over () as number from new_rows x) n full join (select %1$s(x.*) as old_row, row_number() over () as number from old_rows x) o using (number) order by number offset 0) p'::text, as_row) END;
+
+
+--
+-- Name: FUNCTION capture_source(operation text, as_row text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.capture_source(operation text, as_row text) IS 'The rows of one statement, as the FROM item of a generated trigger function.';
+
+
+--
+-- Name: capture_state(text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.capture_state(name text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  given text := current_setting(name, true);
+begin
+  -- Empty but for updates of partitioned tables, so the seal is seldom looked at.
+  if given is null or given = '' or given <> postrider.sealed_state(name, substr(given, 65)) then return null; end if;
+  return substr(given, 65);
+end $$;
+
+
+--
+-- Name: FUNCTION capture_state(name text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.capture_state(name text) IS 'For captures: the state of the UPDATE under way; null when there is none.';
+
+
+--
+-- Name: capture_statement_body(jsonb); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.capture_statement_body(facts jsonb) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  operation text := facts ->> 'operation';
+  source text := postrider.capture_source(operation, facts ->> 'as_row');
+  given text := postrider.capture_arguments(operation, 'p.new_row', 'p.old_row');
+  evaluate text;
+  otherwise text;
+  care text := '';
+begin
+  evaluate := format('select array_agg(%1$s_instance%2$s), array_agg(%1$s_data%2$s)%3$s into instances, events%4$s from %5$s%6$s;'
+    , facts ->> 'function', given
+    , case when (facts ->> 'key')::boolean then format(', array_agg(%s_key%s)', facts ->> 'function', given) else '' end
+    , case when (facts ->> 'key')::boolean then ', keys' else '' end
+    , source
+    , case when (facts ->> 'when')::boolean then format(' where %s_when%s', facts ->> 'function', given) else '' end);
+  if facts ->> 'on_error' = 'skip' then
+    otherwise := 'careful := true;';
+    care := format($body$
+  if careful or postrider.any_refused(%L, instances, events) then
+    instances := '{}'; events := '{}'; keys := '{}';
+    for pair in select * from %s loop%s    end loop;
+  end if;$body$, facts ->> 'type', source, postrider.capture_row_with_care(
+      facts, postrider.capture_arguments(operation, 'pair.new_row', 'pair.old_row'), case operation when 'delete' then 'pair.old_row' else 'pair.new_row' end));
+  else
+    otherwise := format('get stacked diagnostics state = returned_sqlstate, said = message_text, details = pg_exception_detail, advice = pg_exception_hint;
+    perform postrider.capture_failed(%L, tg_relid, state, said, details, advice);', facts ->> 'name');
+  end if;
+  return format($body$-- postrider.capture %1$s
+declare
+  instances text[]; events json[]; keys text[]; careful boolean := false; pair record;
+  instance text; event json; key text; state text; said text; details text; advice text;
+begin
+  begin
+    %2$s
+  exception when others then
+    %3$s
+  end;%4$s
+  if cardinality(instances) = 1 then
+    perform postrider.emit_captured(%5$L, tg_relid, %6$L, instances[1], events[1], keys[1]);
+  elsif instances <> '{}' then
+    perform postrider.emit_captured(%5$L, tg_relid, %6$L, instances, events, keys);
+  end if;
+  return null;
+end
+$body$, facts, evaluate, otherwise, care, facts ->> 'name', facts ->> 'type');
+end $_$;
+
+
+--
+-- Name: FUNCTION capture_statement_body(facts jsonb); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.capture_statement_body(facts jsonb) IS 'The body of a statement trigger''s function.';
+
+
+--
+-- Name: capture_trigger_name(text, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.capture_trigger_name(name text, operation text) RETURNS name
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (((('postrider_'::text || CASE WHEN (octet_length(name) <= 38) THEN name ELSE "left"(encode(sha256(convert_to(name, 'UTF8'::name)), 'hex'::text), 32) END) || '_'::text) || operation))::name;
+
+
+--
+-- Name: FUNCTION capture_trigger_name(name text, operation text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.capture_trigger_name(name text, operation text) IS 'The name of a capture''s trigger for one operation.';
+
+
+--
+-- Name: check_capture_arguments(regclass, text, text, text[], text[], text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.check_capture_arguments(relation regclass, type text, name text, operations text[], columns text[], on_error text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  wrong text;
+begin
+  if type is null or type !~ '^[a-z][a-z0-9._-]{0,199}$' then
+    perform postrider.check_event('', type, '{}');
+  end if;
+  if name = '' or length(name) > 200 or name ~ '[[:cntrl:]]' then
+    perform postrider.bad_capture('name', format('%L is not a name', name), 'Give 1 to 200 printable characters.');
+  end if;
+  if operations is null or cardinality(operations) = 0 then
+    perform postrider.bad_capture('operations', 'there are none', 'Give some of insert, update and delete, for example ''{insert,update}''.');
+  end if;
+  select coalesce(o, 'null') into wrong from unnest(operations) o where o is null or o not in ('insert', 'update', 'delete') limit 1;
+  if found then
+    perform postrider.bad_capture('operations', format('there is no operation %s', wrong), case when lower(wrong) = 'truncate' then 'TRUNCATE is not captured: it has no rows.' else 'Give some of insert, update and delete, in lower case.' end);
+  end if;
+  if on_error is null or on_error not in ('fail', 'skip') then
+    perform postrider.bad_capture('on_error', format('%s is neither fail nor skip', coalesce(quote_literal(on_error), 'null')), 'fail: the statement fails; skip: the row is recorded in postrider.capture_failures.');
+  end if;
+  if columns is not null then
+    select coalesce(c, 'null') into wrong from unnest(columns) c
+    where not exists (select from pg_attribute a where a.attrelid = relation and a.attname = c and a.attnum > 0 and not a.attisdropped) limit 1;
+    if found or cardinality(columns) = 0 then
+      perform postrider.bad_capture('columns', format('%s has no column %s', relation, coalesce(quote_literal(wrong), 'of an empty list')), 'Name columns as they are, without quotes of their own.');
+    end if;
+  end if;
+end $_$;
+
+
+--
+-- Name: FUNCTION check_capture_arguments(relation regclass, type text, name text, operations text[], columns text[], on_error text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.check_capture_arguments(relation regclass, type text, name text, operations text[], columns text[], on_error text) IS 'Raises an error that names the argument of capture that is wrong.';
+
+
+--
+-- Name: check_capture_schema(name); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.check_capture_schema(owner name) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  home name := postrider.capture_schema(owner);
+  intruder text;
+begin
+  if to_regnamespace(quote_ident(home)) is null or not has_schema_privilege(owner, home, 'create, usage')
+     or not has_function_privilege(owner, 'postrider.emit_captured(text, regclass, text, text[], json[], text[])', 'execute') then
+    raise exception using errcode = 'insufficient_privilege', message = format('postrider.capture: role %I, who owns the table, may not capture', owner),
+      hint = format('As the owner of postrider: select postrider.allow(%L, ''capture'');', owner);
+  end if;
+  -- Whoever may create here could be called in the owner's name.
+  select coalesce(r.rolname, 'public') into intruder
+  from pg_namespace n cross join aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a left join pg_roles r on r.oid = a.grantee
+  where n.nspname = home and a.privilege_type = 'CREATE' and not coalesce(r.rolsuper, false)
+    and a.grantee not in (owner::regrole, (select p.nspowner from pg_namespace p where p.nspname = 'postrider'));
+  if intruder is null then
+    select r.rolname into intruder from pg_namespace n join pg_roles r on r.oid = n.nspowner
+    where n.nspname = home and not r.rolsuper
+      and r.oid not in (owner::regrole, (select p.nspowner from pg_namespace p where p.nspname = 'postrider'));
+  end if;
+  if intruder is not null then
+    raise exception using errcode = 'insufficient_privilege', message = format('postrider.capture: schema %I is open to %I', home, intruder),
+      hint = format('Only %I may create there. Revoke that, or drop the schema.', owner);
+  end if;
+end $$;
+
+
+--
+-- Name: FUNCTION check_capture_schema(owner name); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.check_capture_schema(owner name) IS 'Raises an error unless a table owner has a schema for its generated functions, closed to others.';
+
+
+--
+-- Name: check_captured(text, text, json); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.check_captured(type text, instance text, data json) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if instance is null or not exists (select from postrider.instances i where i.name = check_captured.instance) then
+    perform postrider.instance_missing(instance);
+  end if;
+  if data is null then
+    raise exception using errcode = 'null_value_not_allowed', message = format('the data of event %s for instance %L is null', type, instance),
+      hint = 'In a delete new is null, in an insert old is: coalesce(new, old) is whichever there is.';
+  end if;
+  perform postrider.check_event(instance, type, data);
+end $$;
+
+
+--
+-- Name: FUNCTION check_captured(type text, instance text, data json); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.check_captured(type text, instance text, data json) IS 'For captures: raises an error when no event can be made of these.';
+
+
+--
+-- Name: check_captured_or_fail(text, regclass, text, text, json); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.check_captured_or_fail(capture text, relation regclass, type text, instance text, data json) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  state text;
+  said text;
+  advice text;
+begin
+  perform postrider.check_captured(type, instance, data);
+exception when others then
+  get stacked diagnostics state = returned_sqlstate, said = message_text, advice = pg_exception_hint;
+  perform postrider.capture_failed(capture, relation, state, regexp_replace(said, '^postrider: ', ''), null, advice);
+end $$;
+
+
+--
+-- Name: FUNCTION check_captured_or_fail(capture text, relation regclass, type text, instance text, data json); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.check_captured_or_fail(capture text, relation regclass, type text, instance text, data json) IS 'For captures: check_captured, with errors that name the capture.';
+
+
+--
+-- Name: check_captured_relation(regclass, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.check_captured_relation(relation regclass, given text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  table_row record;
+begin
+  if relation is null then
+    perform postrider.bad_capture('relation', format('there is no table %s', coalesce(given, 'null')), 'Name it with its schema, and quote mixed case: ''sales."Order"''.');
+  end if;
+  select c.relkind, c.relpersistence, c.relispartition, n.nspname into table_row from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = relation;
+  if table_row.nspname in ('pg_catalog', 'information_schema', 'pg_toast') then
+    perform postrider.bad_capture('relation', format('%s is a system table', relation), 'Postgres allows no triggers there.');
+  elsif table_row.nspname = 'postrider' then
+    perform postrider.bad_capture('relation', format('%s is Postrider''s own', relation), 'Its events would make events.');
+  elsif table_row.relkind in ('v', 'm') then
+    perform postrider.bad_capture('relation', format('%s is a view', relation), 'Capture the tables it reads from.');
+  elsif table_row.relkind = 'f' then
+    perform postrider.bad_capture('relation', format('%s is a foreign table', relation), 'Capture the table where it lives.');
+  elsif table_row.relkind not in ('r', 'p') then
+    perform postrider.bad_capture('relation', format('%s is not a table', relation), 'Name an ordinary or a partitioned table.');
+  elsif table_row.relpersistence = 't' then
+    perform postrider.bad_capture('relation', format('%s is a temporary table', relation), 'Call postrider.emit instead.');
+  end if;
+end $$;
+
+
+--
+-- Name: FUNCTION check_captured_relation(relation regclass, given text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.check_captured_relation(relation regclass, given text) IS 'Raises an error unless this is a table that can be captured.';
+
+
+--
+-- Name: check_direct_row(); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.check_direct_row() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+  if new.instance_name = '' then
+    raise exception using errcode = 'check_violation', constraint = 'webhook_queue_instance_is_named', schema = 'postrider', table = 'webhook_queue',
+      message = 'postrider: a delivery names no instance', hint = 'Set instance_name.';
+  elsif new.channel = 'webhook' and new.url !~* '^https?://[^[:space:]]+$' then
+    raise exception using errcode = 'check_violation', constraint = 'webhook_queue_url_is_http', schema = 'postrider', table = 'webhook_queue',
+      message = format('postrider: the URL of a delivery for %L is not one', new.instance_name), hint = 'It begins with http:// or https:// and has no spaces.';
+  elsif (new.event_id is null) <> (new.event_nonce is null) then
+    raise exception using errcode = 'check_violation', constraint = 'webhook_queue_event_is_whole', schema = 'postrider', table = 'webhook_queue',
+      message = 'postrider: event_id and event_nonce of a delivery belong together', hint = 'Set both or neither.';
+  end if;
+  return new;
+end $_$;
+
+
+--
+-- Name: FUNCTION check_direct_row(); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.check_direct_row() IS 'Trigger: what may not be in a row without an endpoint. Rows of endpoints come from functions that see to it.';
+
+
+--
+-- Name: check_event(text, text, json); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.check_event(instance text, type text, data json) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  most bigint;
+begin
+  if type is null or type !~ '^[^[:cntrl:][:space:]]{1,200}$' then
+    raise exception using errcode = 'invalid_parameter_value',
+      message = format('postrider: event type %L of instance %L is not a name', type, instance),
+      hint = 'A type is 1 to 200 characters without spaces or control characters, for example order.paid.';
+  end if;
+  if data is null then
+    raise exception using errcode = 'null_value_not_allowed',
+      message = format('postrider: event %s of instance %L has no data', type, instance),
+      hint = 'Give at least ''{}''.';
+  end if;
+  if octet_length(data::text) > 1048576 then
+    most := coalesce(nullif(current_setting('postrider.payload_bytes_max', true), '')::bigint, 12582912);
+    if octet_length(data::text) > most then
+      raise exception using errcode = 'program_limit_exceeded',
+        message = format('postrider: event %s of instance %L is %s bytes, more than the limit of %s', type, instance, octet_length(data::text), most),
+        hint = 'Send a URL in place of the content, or raise the limit: alter database … set postrider.payload_bytes_max = …';
+    end if;
+  end if;
+end $_$;
+
+
+--
+-- Name: FUNCTION check_event(instance text, type text, data json); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.check_event(instance text, type text, data json) IS 'Raises an error that names the event when its type or data cannot be accepted.';
+
+
+--
+-- Name: columns_as_json(text[]); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.columns_as_json(columns text[]) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    RETURN (SELECT (('json_build_object('::text || string_agg(format('%1$L, case operation when ''delete'' then old.%1$I else new.%1$I end'::text, c.name), ', '::text ORDER BY c.ord)) || ')'::text) FROM unnest(columns_as_json.columns) WITH ORDINALITY c(name, ord));
+
+
+--
+-- Name: FUNCTION columns_as_json(columns text[]); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.columns_as_json(columns text[]) IS 'The expression that makes an object of these columns.';
+
+
+--
+-- Name: columns_changed(regclass, text[]); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.columns_changed(relation regclass, columns text[]) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    RETURN (SELECT (('(operation <> ''update'' or '::text || string_agg(CASE WHEN ((EXISTS (SELECT FROM (pg_opclass o JOIN pg_am m ON ((m.oid = o.opcmethod))) WHERE ((m.amname = 'btree'::name) AND o.opcdefault AND (o.opcintype = COALESCE(NULLIF(t.typbasetype, (0)::oid), t.oid))))) OR (t.typtype = 'e'::"char") OR (t.typname = ANY (ARRAY['varchar'::name, 'bpchar'::name]))) THEN format('new.%1$I is distinct from old.%1$I'::text, a.attname) ELSE format('new.%1$I::text is distinct from old.%1$I::text'::text, a.attname) END, ' or '::text)) || ')'::text) FROM ((unnest(columns_changed.columns) c(name) JOIN pg_attribute a ON (((a.attrelid = (columns_changed.relation)::oid) AND (a.attname = c.name)))) JOIN pg_type t ON ((t.oid = a.atttypid))));
+
+
+--
+-- Name: FUNCTION columns_changed(relation regclass, columns text[]); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.columns_changed(relation regclass, columns text[]) IS 'The expression that an update changes one of these columns.';
+
+
+--
+-- Name: compile_capture(text, text, text, text, regclass, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.compile_capture(argument text, expression text, function text, result text, relation regclass, path text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  state text;
+  said text;
+  advice text;
+  row_type text;
+begin
+  -- A semicolon outside of quotes would be a second statement.
+  if regexp_replace(expression, $r$'(''|[^'])*'|"[^"]*"|\$([A-Za-z_]\w*)?\$.*?\$\2\$|--[^\n]*|/\*.*?\*/$r$, '', 'g') ~ ';' or btrim(expression) = '' then
+    perform postrider.bad_capture(argument, 'is not an SQL expression', 'Give one expression over new and old, without a semicolon.');
+  end if;
+  select format('%I.%I', n.nspname, c.relname) into row_type from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = relation;
+  perform set_config('search_path', path, true);
+  execute format(E'create or replace function %s(new %s, old %s, operation text) returns %s language sql volatile return (%s\n)', function, row_type, row_type, result, expression);
+  perform set_config('search_path', 'pg_catalog, pg_temp', true);
+  execute format('revoke all on function %s(%s, %s, text) from public', function, row_type, row_type);
+exception when syntax_error_or_access_rule_violation or data_exception or feature_not_supported or invalid_parameter_value then
+  get stacked diagnostics state = returned_sqlstate, said = message_text, advice = pg_exception_hint;
+  if said like 'postrider.capture: %' or state = '42501' then raise; end if;
+  perform postrider.bad_capture(argument, format('%s does not compile: %s', expression, said), concat_ws(' ', nullif(advice, '')
+    , 'It is an SQL expression over new, old and operation: a column is new.name, a text literal has quotes of its own (''''''text''''''). What is not in pg_catalog, the table''s schema or the search_path is named with its schema, and so is what lies in a schema where everyone may create.'));
+end $_$;
+
+
+--
+-- Name: FUNCTION compile_capture(argument text, expression text, function text, result text, relation regclass, path text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.compile_capture(argument text, expression text, function text, result text, relation regclass, path text) IS 'Makes a function of an expression over new, old and operation, as its owner.';
+
+
+--
+-- Name: compile_capture_data(text, text, regclass, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.compile_capture_data(expression text, function text, relation regclass, path text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  first_said text;
+  advice text;
+begin
+  -- json, jsonb and literals become json by themselves; a row has to be asked.
+  perform postrider.compile_capture('data', expression, function, 'json', relation, path);
+exception when invalid_parameter_value then
+  get stacked diagnostics first_said = message_text, advice = pg_exception_hint;
+  if first_said not like '%return type mismatch%' then raise; end if;
+  begin
+    perform postrider.compile_capture('data', format(E'postrider.only_a_row((%s\n))', expression), function, 'json', relation, path);
+    perform postrider.compile_capture('data', format(E'to_json((%s\n))', expression), function, 'json', relation, path);
+  exception when invalid_parameter_value then
+    perform postrider.bad_capture('data', format('%s is not json, jsonb or a row', expression),
+      'For example to_jsonb(new), jsonb_build_object(''id'', new.id), or (new.text)::json where a text column holds JSON.');
+  end;
+end $$;
+
+
+--
+-- Name: FUNCTION compile_capture_data(expression text, function text, relation regclass, path text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.compile_capture_data(expression text, function text, relation regclass, path text) IS 'Makes a function of a data expression.';
+
+
+--
+-- Name: create_capture_schema(name); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.create_capture_schema(owner name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  home name := postrider.capture_schema(owner);
+begin
+  if to_regnamespace(quote_ident(home)) is null then
+    execute format('create schema %I', home);
+    execute format('comment on schema %I is %L', home, 'Postrider: generated functions of captured tables. Use postrider.capture and postrider.uncapture.');
+  end if;
+  execute format('grant usage, create on schema %I to %I', home, owner);
+end $$;
+
+
+--
+-- Name: FUNCTION create_capture_schema(owner name); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.create_capture_schema(owner name) IS 'Makes the schema for a table owner''s generated functions.';
+
+
+--
+-- Name: create_instance(text, text, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.create_instance(name text, token text DEFAULT NULL::text, sender text DEFAULT NULL::text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  made uuid;
+begin
+  insert into postrider.instances (name, token, sender)
+  values (create_instance.name, coalesce(create_instance.token, replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '')), create_instance.sender)
+  returning uid into made;
+  return made;
+exception
+  when unique_violation then
+    raise exception using errcode = 'unique_violation', message = format('postrider: there is already an instance %L', name);
+  when check_violation or not_null_violation then
+    raise exception using errcode = 'invalid_parameter_value', message = format('postrider: %L cannot name an instance', name),
+      hint = 'A name is 1 to 255 characters, without control characters and without spaces at the ends.';
+end $$;
+
+
+--
+-- Name: FUNCTION create_instance(name text, token text, sender text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.create_instance(name text, token text, sender text) IS 'Creates an instance; its token is made up unless given. Returns its public id.';
+
+
+--
+-- Name: delete_endpoint(bigint); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.delete_endpoint(endpoint bigint) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update postrider.webhook_queue q set status = 'failed', last_error = 'the endpoint was deleted'
+  where q.lane = (hashint8(endpoint) & 63)::smallint and q.endpoint_id = endpoint and q.status = 'pending';
+  delete from postrider.endpoints e where e.id = endpoint;
+  return found;
+end $$;
+
+
+--
+-- Name: FUNCTION delete_endpoint(endpoint bigint); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.delete_endpoint(endpoint bigint) IS 'Deletes an endpoint; what was pending for it goes to the dead letters. False when there is none.';
+
+
+--
+-- Name: delete_instance(text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.delete_instance(name text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update postrider.webhook_queue q set status = 'failed', last_error = 'the instance was deleted'
+  from postrider.instances i join postrider.endpoints e on e.instance_id = i.id
+  where i.name = delete_instance.name and q.endpoint_id = e.id and q.status = 'pending'
+    and q.lane = (hashint8(e.id) & 63)::smallint;
+  delete from postrider.instances i where i.name = delete_instance.name;
+  return found;
+end $$;
+
+
+--
+-- Name: FUNCTION delete_instance(name text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.delete_instance(name text) IS 'Deletes an instance and its endpoints; what was pending for them goes to the dead letters. False when there is none.';
+
+
+--
+-- Name: detach_capture(regclass, text, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.detach_capture(relation regclass, given text, name text) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '200ms'
+    AS $$
+declare
+  role_before text := current_setting('role');
+  names text[];
+begin
+  if relation is null then
+    raise exception using errcode = 'undefined_table', message = format('postrider.uncapture: there is no table %s', coalesce(given, 'null')), hint = 'See postrider.captures.';
+  end if;
+  select array_agg(distinct c.facts ->> 'name') into names from postrider.capture_triggers c
+  where c.relation = detach_capture.relation and (detach_capture.name is null or c.facts ->> 'name' = detach_capture.name);
+  if names is null then return 0; end if;
+  perform postrider.become((select pg_get_userbyid(c.relowner) from pg_class c where c.oid = relation));
+  for attempt in 1 .. 40 loop
+    begin
+      perform postrider.drop_captured(relation, postrider.capture_functions(relation, name));
+      perform set_config('role', role_before, true);
+      return cardinality(names);
+    exception when lock_not_available or deadlock_detected then
+      null; -- as in build_capture_patiently
+    end;
+    perform pg_sleep(0.05 + random() * 0.25);
+  end loop;
+  raise exception using errcode = 'lock_not_available', message = format('postrider.uncapture: no lock on %s was to be had in 40 tries', relation),
+    hint = 'A long transaction uses the table: see pg_locks and pg_stat_activity. Try again when it has ended, in a transaction of its own.';
+end $$;
+
+
+--
+-- Name: FUNCTION detach_capture(relation regclass, given text, name text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.detach_capture(relation regclass, given text, name text) IS 'What postrider.uncapture does, once names are resolved.';
+
+
+--
+-- Name: drop_captured(regclass, regprocedure[]); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.drop_captured(root regclass, functions regprocedure[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  doomed record;
+begin
+  for doomed in
+    select t.tgname, n.nspname, c.relname from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
+    where t.tgfoid = any (functions) and t.tgparentid = 0
+  loop
+    execute format('drop trigger %I on %I.%I', doomed.tgname, doomed.nspname, doomed.relname);
+  end loop;
+  if functions <> '{}' then
+    execute 'drop function ' || array_to_string(functions, ', ');
+  end if;
+end $$;
+
+
+--
+-- Name: FUNCTION drop_captured(root regclass, functions regprocedure[]); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.drop_captured(root regclass, functions regprocedure[]) IS 'Drops generated functions and what triggers are left of them.';
+
+
+--
+-- Name: emit(text, text, json, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.emit(instance text, type text, data json, idempotency_key text DEFAULT NULL::text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  owner bigint;
+  event bigint;
+  event_nonce integer;
+begin
+  select i.id into owner from postrider.instances i where i.name = emit.instance;
+  if owner is null then perform postrider.instance_missing(instance); end if;
+  if data is null or type is null or octet_length(data::text) > 1048576 or type !~ '^[a-z][a-z0-9._-]{0,199}$' then
+    perform postrider.check_event(instance, type, data);
+  end if;
+
+  if idempotency_key is not null then
+    event := nextval('postrider.events_id_seq');
+    event_nonce := (random() * 4294967295 - 2147483648)::integer;
+    insert into postrider.idempotency_keys as known (instance_id, key, event_id, event_nonce)
+    values (owner, idempotency_key, event, event_nonce)
+    on conflict on constraint idempotency_keys_pkey do update
+      set event_id = excluded.event_id, event_nonce = excluded.event_nonce, created_at = excluded.created_at
+      where known.created_at < now() - coalesce(nullif(current_setting('postrider.idempotency_retention', true), ''), '24 hours')::interval;
+    if not found then
+      return (select postrider.event_id(k.event_id, k.event_nonce) from postrider.idempotency_keys k
+              where k.instance_id = owner and k.key = idempotency_key);
+    end if;
+    insert into postrider.events (id, nonce, instance_id, type, data) overriding system value
+    values (event, event_nonce, owner, type, data);
+  else
+    insert into postrider.events (instance_id, type, data) values (owner, type, data)
+    returning id, nonce into event, event_nonce;
+  end if;
+
+  insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id, event_id, event_nonce)
+  select emit.instance, postrider.endpoint_url(e.url, e.by_events, emit.type)
+       , convert_to(case when e.media_base64 then emit.data else postrider.without_media_base64(emit.data) end::text, 'UTF8')
+       , emit.type, coalesce(e.max_attempts, (select s.max_attempts from postrider.schedules s where s.name = e.schedule))
+       , e.channel, e.id, event, event_nonce
+  from postrider.endpoints e
+  where e.instance_id = owner and e.state <> 'disabled' and (emit.type = any (e.events) or e.events = '{}' and not starts_with(emit.type, 'postrider.'));
+  -- Deliveries ring by their own trigger; an event that nobody wants yet still has to reach whoever tails the log.
+  if not found then perform postrider.ring(); end if;
+
+  return postrider.event_id(event, event_nonce);
+end $_$;
+
+
+--
+-- Name: FUNCTION emit(instance text, type text, data json, idempotency_key text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.emit(instance text, type text, data json, idempotency_key text) IS 'Emits one event and queues its deliveries in the caller''s transaction; returns the event''s id. With an idempotency key, a second call within 24 h returns the first id and emits nothing.';
+
+
+--
+-- Name: emit(text, text, jsonb, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.emit(instance text, type text, data jsonb, idempotency_key text DEFAULT NULL::text) RETURNS text
+    LANGUAGE sql
+    RETURN postrider.emit(instance, type, (data)::json, idempotency_key);
+
+
+--
+-- Name: FUNCTION emit(instance text, type text, data jsonb, idempotency_key text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.emit(instance text, type text, data jsonb, idempotency_key text) IS 'emit with the data as jsonb.';
+
+
+--
+-- Name: emit(text, text, text, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.emit(instance text, type text, data text, idempotency_key text DEFAULT NULL::text) RETURNS text
+    LANGUAGE sql
+    RETURN postrider.emit(instance, type, (data)::json, idempotency_key);
+
+
+--
+-- Name: FUNCTION emit(instance text, type text, data text, idempotency_key text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.emit(instance text, type text, data text, idempotency_key text) IS 'emit with the data as JSON text.';
+
+
+--
+-- Name: emit_captured(text, regclass, text, text[], json[], text[]); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.emit_captured(capture text, relation regclass, type text, instances text[], data json[], idempotency_keys text[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if postrider.any_refused(type, instances, data) then
+    perform postrider.check_captured_or_fail(capture, relation, type, r.instance, r.data)
+    from unnest(instances, emit_captured.data) as r(instance, data);
+  end if;
+  perform postrider.emit_rows(instances, array_fill(type, array[cardinality(instances)]), data, idempotency_keys);
+end $$;
+
+
+--
+-- Name: FUNCTION emit_captured(capture text, relation regclass, type text, instances text[], data json[], idempotency_keys text[]); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.emit_captured(capture text, relation regclass, type text, instances text[], data json[], idempotency_keys text[]) IS 'For captures: emits the events of one statement''s rows.';
+
+
+--
+-- Name: emit_captured(text, regclass, text, text, json, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.emit_captured(capture text, relation regclass, type text, instance text, data json, idempotency_key text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  owner bigint;
+  event bigint;
+  event_nonce integer;
+begin
+  if idempotency_key is not null or data is null or octet_length(data::text) > 1048576 then
+    perform postrider.check_captured_or_fail(capture, relation, type, instance, data);
+    perform postrider.emit(instance, type, data, idempotency_key);
+    return;
+  end if;
+  insert into postrider.events (instance_id, type, data)
+  select i.id, emit_captured.type, emit_captured.data from postrider.instances i where i.name = emit_captured.instance
+  returning id, nonce, instance_id into event, event_nonce, owner;
+  if owner is null then
+    perform postrider.check_captured_or_fail(capture, relation, type, instance, data);
+  end if;
+  insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id, event_id, event_nonce)
+  select emit_captured.instance, postrider.endpoint_url(e.url, e.by_events, emit_captured.type)
+       , convert_to(case when e.media_base64 then emit_captured.data else postrider.without_media_base64(emit_captured.data) end::text, 'UTF8')
+       , emit_captured.type, coalesce(e.max_attempts, (select s.max_attempts from postrider.schedules s where s.name = e.schedule))
+       , e.channel, e.id, event, event_nonce
+  from postrider.endpoints e
+  where e.instance_id = owner and e.state <> 'disabled' and (emit_captured.type = any (e.events) or e.events = '{}' and not starts_with(emit_captured.type, 'postrider.'));
+  if not found then perform postrider.ring(); end if;
+end $$;
+
+
+--
+-- Name: FUNCTION emit_captured(capture text, relation regclass, type text, instance text, data json, idempotency_key text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.emit_captured(capture text, relation regclass, type text, instance text, data json, idempotency_key text) IS 'For captures: emits the event of one row.';
+
+
+--
+-- Name: emit_many(json); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.emit_many(events json) RETURNS text[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  bad bigint;
+  emitted text[];
+begin
+  if json_typeof(events) is distinct from 'array' then
+    raise exception using errcode = 'invalid_parameter_value', message = 'postrider.emit_many: the argument is not a JSON array',
+      hint = 'Give [{"instance": "…", "type": "…", "data": {…}, "idempotency_key": "…"}, …].';
+  end if;
+  select e.ord into bad from json_array_elements(events) with ordinality as e(event, ord)
+  where json_typeof(e.event) <> 'object' or e.event -> 'data' is null limit 1;
+  if found then
+    raise exception using errcode = 'invalid_parameter_value', message = format('postrider.emit_many: element %s is not an event', bad),
+      hint = 'Each element is an object with "instance", "type", "data" and, if wanted, "idempotency_key".';
+  end if;
+  select postrider.emit_rows(array_agg(e.event ->> 'instance' order by e.ord), array_agg(e.event ->> 'type' order by e.ord)
+       , array_agg(e.event -> 'data' order by e.ord), array_agg(e.event ->> 'idempotency_key' order by e.ord))
+  into emitted from json_array_elements(events) with ordinality as e(event, ord);
+  return coalesce(emitted, '{}');
+end $$;
+
+
+--
+-- Name: FUNCTION emit_many(events json); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.emit_many(events json) IS 'Emits an array of events in one statement: [{"instance", "type", "data", "idempotency_key"?}, …]; returns their ids in order.';
+
+
+--
+-- Name: emit_rows(text[], text[], json[], text[]); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.emit_rows(instances text[], types text[], data json[], idempotency_keys text[] DEFAULT NULL::text[]) RETURNS text[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  bad record;
+  ids text[];
+begin
+  select r.instance, r.type, r.data into bad
+  from unnest(instances, types, emit_rows.data) as r(instance, type, data)
+  where r.data is null or r.type is null or octet_length(r.data::text) > 1048576 or r.type !~ '^[a-z][a-z0-9._-]{0,199}$'
+  order by octet_length(r.data::text) desc nulls first limit 1;
+  if found then
+    perform postrider.check_event(r.instance, r.type, r.data)
+    from unnest(instances, types, emit_rows.data) as r(instance, type, data);
+  end if;
+  if exists (select from unnest(instances) as r(name) left join postrider.instances i on i.name = r.name where i.id is null) then
+    perform postrider.instance_missing(r.name)
+    from unnest(instances) as r(name) left join postrider.instances i on i.name = r.name where i.id is null limit 1;
+  end if;
+
+  with given as materialized (
+    select r.ord, i.id as instance_id, r.instance, r.type, r.data, r.key
+         , nextval('postrider.events_id_seq') as id, (random() * 4294967295 - 2147483648)::integer as nonce
+    from unnest(instances, types, emit_rows.data, idempotency_keys) with ordinality as r(instance, type, data, key, ord)
+    join postrider.instances i on i.name = r.instance
+    order by r.ord
+  ), claimed as (
+    insert into postrider.idempotency_keys as known (instance_id, key, event_id, event_nonce)
+    select distinct on (g.instance_id, g.key) g.instance_id, g.key, g.id, g.nonce from given g
+    where g.key is not null order by g.instance_id, g.key, g.ord
+    on conflict on constraint idempotency_keys_pkey do update
+      set event_id = excluded.event_id, event_nonce = excluded.event_nonce, created_at = excluded.created_at
+      where known.created_at < now() - coalesce(nullif(current_setting('postrider.idempotency_retention', true), ''), '24 hours')::interval
+    returning known.event_id
+  ), fresh as materialized (
+    select g.* from given g where g.key is null or g.id in (select event_id from claimed)
+  ), logged as (
+    insert into postrider.events (id, nonce, instance_id, type, data) overriding system value
+    select f.id, f.nonce, f.instance_id, f.type, f.data from fresh f order by f.ord
+  ), queued as (
+    insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id, event_id, event_nonce)
+    select f.instance, postrider.endpoint_url(e.url, e.by_events, f.type)
+         , convert_to(case when e.media_base64 then f.data else postrider.without_media_base64(f.data) end::text, 'UTF8')
+         , f.type, coalesce(e.max_attempts, s.max_attempts), e.channel, e.id, f.id, f.nonce
+    from fresh f
+    join postrider.endpoints e on e.instance_id = f.instance_id and e.state <> 'disabled' and (f.type = any (e.events) or e.events = '{}' and not starts_with(f.type, 'postrider.'))
+    join postrider.schedules s on s.name = e.schedule
+    order by f.ord
+  )
+  select array_agg(case when f.id is not null then postrider.event_id(f.id, f.nonce) end order by g.ord) into ids
+  from given g left join fresh f on f.ord = g.ord;
+  if ids is null then return '{}'; end if;
+  perform postrider.ring();
+
+  if idempotency_keys is not null and array_position(ids, null) is not null then
+    -- In a statement of its own: the first event of a key may have committed while we waited for it.
+    select array_agg(coalesce(ids[r.ord], postrider.event_id(k.event_id, k.event_nonce)) order by r.ord) into ids
+    from unnest(instances, idempotency_keys) with ordinality as r(instance, key, ord)
+    join postrider.instances i on i.name = r.instance
+    left join postrider.idempotency_keys k on k.instance_id = i.id and k.key = r.key;
+  end if;
+  return ids;
+end $_$;
+
+
+--
+-- Name: FUNCTION emit_rows(instances text[], types text[], data json[], idempotency_keys text[]); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.emit_rows(instances text[], types text[], data json[], idempotency_keys text[]) IS 'emit for many events in one statement, given as arrays of the same length; returns their ids in order.';
+
+
+--
+-- Name: endpoint_changed(); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.endpoint_changed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  new.version := nextval('postrider.endpoint_version');
+  new.updated_at := now();
+  if new.state is distinct from old.state then
+    new.state_changed_at := now();
+    if new.state = 'enabled' then new.state_reason := null; end if;
+  end if;
+  return new;
+end $$;
+
+
+--
+-- Name: FUNCTION endpoint_changed(); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.endpoint_changed() IS 'Trigger: a changed endpoint gets a new version.';
+
+
+--
+-- Name: endpoint_of(text, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.endpoint_of(instance text, label text) RETURNS bigint
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  found_id bigint;
+  matches bigint;
+begin
+  select min(e.id), count(*) into found_id, matches
+  from postrider.endpoints e join postrider.instances i on i.id = e.instance_id
+  where i.name = endpoint_of.instance and e.label = endpoint_of.label;
+  if matches = 0 then
+    if not exists (select from postrider.instances i where i.name = endpoint_of.instance) then perform postrider.instance_missing(instance); end if;
+    raise exception using errcode = 'no_data_found', message = format('postrider: instance %L has no endpoint %L', instance, label);
+  elsif matches > 1 then
+    raise exception using errcode = 'cardinality_violation', message = format('postrider: instance %L has %s endpoints %L in different dialects', instance, matches, label),
+      hint = 'Name it by its id: select id, label, dialect from postrider.endpoint_list.';
+  end if;
+  return found_id;
+end $$;
+
+
+--
+-- Name: FUNCTION endpoint_of(instance text, label text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.endpoint_of(instance text, label text) IS 'The id of an endpoint by instance and label.';
+
+
+--
+-- Name: endpoint_part_changed(); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.endpoint_part_changed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if tg_table_name = 'instances' then
+    update postrider.endpoints set version = 0 where instance_id = new.id;
+  elsif tg_table_name = 'schedules' then
+    update postrider.endpoints set version = 0 where schedule = new.name;
+  else
+    update postrider.endpoints set version = 0
+    where id = case when tg_op = 'DELETE' then old.endpoint_id else new.endpoint_id end;
+  end if;
+  return null;
+end $$;
+
+
+--
+-- Name: FUNCTION endpoint_part_changed(); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.endpoint_part_changed() IS 'Trigger: what an endpoint is made of has changed, so its version rises.';
+
+
+--
+-- Name: endpoint_url(text, boolean, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.endpoint_url(url text, by_events boolean, type text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN by_events THEN regexp_replace(url, '^([^?#]*?)/?([?#]|$)'::text, (('\1/'::text || replace(type, '\'::text, ''::text)) || '\2'::text)) ELSE url END;
+
+
+--
+-- Name: FUNCTION endpoint_url(url text, by_events boolean, type text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.endpoint_url(url text, by_events boolean, type text) IS 'Where an event goes: the event type is appended to the path where the endpoint wants that.';
+
+
+--
+-- Name: event_id(bigint, integer); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.event_id(id bigint, nonce integer) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((('evt_'::text || id) || '_'::text) || to_hex(nonce));
+
+
+--
+-- Name: FUNCTION event_id(id bigint, nonce integer); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.event_id(id bigint, nonce integer) IS 'The public id of an event: also the webhook-id of all its deliveries.';
+
+
+--
+-- Name: fire_always(regclass, name); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.fire_always(relation regclass, trigger_name name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  each regclass;
+begin
+  for each in select relation union select t.relid from pg_partition_tree(relation) t loop
+    execute (select format('alter table %I.%I enable always trigger %I', n.nspname, c.relname, trigger_name)
+             from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = each);
+  end loop;
+end $$;
+
+
+--
+-- Name: FUNCTION fire_always(relation regclass, trigger_name name); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.fire_always(relation regclass, trigger_name name) IS 'Lets a trigger fire in logical replication''s apply too, on every partition.';
+
+
+--
+-- Name: instance_missing(text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.instance_missing(name text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  raise exception using errcode = 'no_data_found',
+    message = case when name is null then 'postrider: the event names no instance' else format('postrider: there is no instance %L', name) end,
+    hint = case when name is null then 'Give the name of an instance.' else format('Create it: select postrider.create_instance(%L);', name) end;
+end $$;
+
+
+--
+-- Name: FUNCTION instance_missing(name text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.instance_missing(name text) IS 'Raises the error for an unknown instance.';
+
+
+--
+-- Name: only_a_row(record); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.only_a_row("row" record) RETURNS json
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$ begin return to_json("row"); end $$;
+
+
+--
+-- Name: FUNCTION only_a_row("row" record); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.only_a_row("row" record) IS 'Accepts rows of any type and nothing else: how compile_capture_data tells what an expression yields.';
+
+
+--
+-- Name: queue_emptied(); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.queue_emptied() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  -- TRUNCATE holds an exclusive lock, so nothing is added beside us: what is here now is all there was. Unless it is being
+  -- added up, which this waits for.
+  perform from postrider.queue_depth_snapshot for update;
+  delete from postrider.queue_changes;
+  update postrider.queue_depth set rows = 0;
+  return null;
+end $$;
+
+
+--
+-- Name: FUNCTION queue_emptied(); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.queue_emptied() IS 'Trigger: a truncated queue has no depth.';
+
+
+--
+-- Name: queue_grew(); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.queue_grew() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  -- Nearly every statement adds rows of one kind, and then grouping them would cost three times as much.
+  insert into postrider.queue_changes (channel, status, change)
+  select min(channel), min(status), count(*) from grown having min(channel) = max(channel) and min(status) = max(status);
+  if not found then
+    insert into postrider.queue_changes (channel, status, change)
+    select channel, status, count(*) from grown group by channel, status;
+    if not found then return null; end if;
+  end if;
+  -- As in ring(), which is only called when somebody sleeps.
+  if not pg_try_advisory_xact_lock_shared(1886351988, 'postrider'::regnamespace::oid::integer) then perform postrider.ring(); end if;
+  return null;
+end $$;
+
+
+--
+-- Name: FUNCTION queue_grew(); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.queue_grew() IS 'Trigger: counts new rows into the queue''s depth and rings.';
+
+
+--
+-- Name: queue_shrank(); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.queue_shrank() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  insert into postrider.queue_changes (channel, status, change)
+  select channel, status, -count(*) from shrunk group by channel, status;
+  return null;
+end $$;
+
+
+--
+-- Name: FUNCTION queue_shrank(); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.queue_shrank() IS 'Trigger: takes deleted rows out of the queue''s depth.';
+
+
+--
+-- Name: capture_failure_log; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.capture_failure_log (
+    id bigint NOT NULL,
+    failed_at timestamp with time zone DEFAULT now() NOT NULL,
+    capture text NOT NULL,
+    relation regclass NOT NULL,
+    operation text NOT NULL,
+    sqlstate text NOT NULL,
+    message text NOT NULL,
+    "row" json
+);
+
+
+--
+-- Name: TABLE capture_failure_log; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.capture_failure_log IS 'Rows of which a capture with on_error => ''skip'' could not make an event. Read it as postrider.capture_failures; rows stay until someone deletes them.';
+
+
+--
+-- Name: COLUMN capture_failure_log.id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.capture_failure_log.id IS 'Private key.';
+
+
+--
+-- Name: COLUMN capture_failure_log.failed_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.capture_failure_log.failed_at IS 'Start of the transaction that wrote the row.';
+
+
+--
+-- Name: COLUMN capture_failure_log.capture; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.capture_failure_log.capture IS 'The name of the capture.';
+
+
+--
+-- Name: COLUMN capture_failure_log.relation; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.capture_failure_log.relation IS 'The table, partition or child that was written.';
+
+
+--
+-- Name: COLUMN capture_failure_log.operation; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.capture_failure_log.operation IS 'insert, update or delete.';
+
+
+--
+-- Name: COLUMN capture_failure_log.sqlstate; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.capture_failure_log.sqlstate IS 'The kind of error.';
+
+
+--
+-- Name: COLUMN capture_failure_log.message; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.capture_failure_log.message IS 'What it said.';
+
+
+--
+-- Name: COLUMN capture_failure_log."row"; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.capture_failure_log."row" IS 'The new row, or the old one of a delete.';
+
+
+--
+-- Name: record_capture_failure(text, regclass, text, text, text, json); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.record_capture_failure(capture text, relation regclass, operation text, state text, message text, "row" json) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    BEGIN ATOMIC
+ INSERT INTO postrider.capture_failure_log (capture, relation, operation, sqlstate, message, "row")
+   VALUES (record_capture_failure.capture, record_capture_failure.relation, record_capture_failure.operation, record_capture_failure.state, record_capture_failure.message, record_capture_failure."row");
+END;
+
+
+--
+-- Name: FUNCTION record_capture_failure(capture text, relation regclass, operation text, state text, message text, "row" json); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.record_capture_failure(capture text, relation regclass, operation text, state text, message text, "row" json) IS 'For captures: records a row that was skipped.';
+
+
+--
+-- Name: recount_queue(); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.recount_queue() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  -- One statement sees one snapshot: the count and the snapshot it stands for belong together.
+  perform from postrider.queue_depth_snapshot for update;
+  with counted as materialized (
+    select q.channel, q.status, count(*) as rows from postrider.webhook_queue q group by q.channel, q.status
+  ), zeroed as (
+    update postrider.queue_depth d set rows = coalesce((select c.rows from counted c where (c.channel, c.status) = (d.channel, d.status)), 0)
+  ), added as (
+    insert into postrider.queue_depth (channel, status, rows)
+    select c.channel, c.status, c.rows from counted c
+    where not exists (select from postrider.queue_depth d where (d.channel, d.status) = (c.channel, c.status))
+  )
+  update postrider.queue_depth_snapshot set snap = pg_current_snapshot(), at = now();
+end $$;
+
+
+--
+-- Name: FUNCTION recount_queue(); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.recount_queue() IS 'Counts the queue anew, row by row: only after something went round its triggers.';
+
+
+--
+-- Name: replay(bigint, timestamp with time zone, timestamp with time zone); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.replay(endpoint bigint, since timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  queued bigint;
+begin
+  if not exists (select from postrider.endpoints e where e.id = endpoint) then
+    raise exception using errcode = 'no_data_found', message = format('postrider: there is no endpoint %s', endpoint),
+      hint = 'select id, instance, label from postrider.endpoint_list';
+  end if;
+  if since is null then
+    raise exception using errcode = 'null_value_not_allowed', message = 'postrider.replay: since is null', hint = 'Say from when, for example now() - interval ''1 hour''.';
+  end if;
+  insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id, event_id, event_nonce, event_at)
+  select i.name, postrider.endpoint_url(e.url, e.by_events, v.type)
+       , convert_to(case when e.media_base64 then v.data else postrider.without_media_base64(v.data) end::text, 'UTF8')
+       , v.type, coalesce(e.max_attempts, s.max_attempts), e.channel, e.id, v.id, v.nonce, v.created_at
+  from postrider.endpoints e
+  join postrider.instances i on i.id = e.instance_id
+  join postrider.schedules s on s.name = e.schedule
+  join postrider.events v on v.instance_id = e.instance_id
+  where e.id = endpoint and v.created_at >= since and (replay.until is null or v.created_at < replay.until)
+    and (v.type = any (e.events) or e.events = '{}' and not starts_with(v.type, 'postrider.'))
+  order by v.id;
+  get diagnostics queued = row_count;
+  return queued;
+end $$;
+
+
+--
+-- Name: FUNCTION replay(endpoint bigint, since timestamp with time zone, until timestamp with time zone); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.replay(endpoint bigint, since timestamp with time zone, until timestamp with time zone) IS 'Queues again every event since a time that the endpoint wants, whether it had it or not; returns how many. As far back as retention keeps events, without a limit.';
+
+
+--
+-- Name: requeue(text, bigint, bigint[], timestamp with time zone, timestamp with time zone, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.requeue(instance text DEFAULT NULL::text, endpoint bigint DEFAULT NULL::bigint, ids bigint[] DEFAULT NULL::bigint[], since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, error_like text DEFAULT NULL::text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  moved bigint;
+begin
+  if ids is not null then
+    update postrider.webhook_queue q set status = 'pending', next_retry_at = now()
+    where q.id = any (ids) and q.status <> 'pending';
+  else
+    update postrider.webhook_queue q set status = 'pending', next_retry_at = now()
+    where q.status = 'failed'
+      and (requeue.instance is null or q.instance_name = requeue.instance)
+      and (requeue.endpoint is null or q.endpoint_id = requeue.endpoint)
+      and (requeue.since is null or q.updated_at >= requeue.since)
+      and (requeue.until is null or q.updated_at < requeue.until)
+      and (requeue.error_like is null or q.last_error like requeue.error_like);
+  end if;
+  get diagnostics moved = row_count;
+  return moved;
+end $$;
+
+
+--
+-- Name: FUNCTION requeue(instance text, endpoint bigint, ids bigint[], since timestamp with time zone, until timestamp with time zone, error_like text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.requeue(instance text, endpoint bigint, ids bigint[], since timestamp with time zone, until timestamp with time zone, error_like text) IS 'Gives dead letters a full new cycle of attempts, by filter or by id; by id also delivered ones are sent again. Returns how many.';
+
+
+--
+-- Name: ring(); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.ring() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if not pg_try_advisory_xact_lock_shared(1886351988, 'postrider'::regnamespace::oid::integer)
+     and coalesce(current_setting('postrider.wake', true), '') <> 'off' then
+    perform pg_notify('postrider', '');
+  end if;
+end $$;
+
+
+--
+-- Name: FUNCTION ring(); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.ring() IS 'Wakes sleeping listeners when the calling transaction commits; costs nothing while they are awake. "set postrider.wake = off" silences it, for PREPARE TRANSACTION and for roles with a very short lock_timeout; listeners then find the rows by their poll, within a second.';
+
+
+--
+-- Name: row_lane(bigint, text, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.row_lane(endpoint_id bigint, instance_name text, url text) RETURNS smallint
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    AS $$
+begin
+  return pg_catalog.hashint8(coalesce(endpoint_id, postrider.row_target(instance_name, url))) operator(pg_catalog.&) 63;
+end $$;
+
+
+--
+-- Name: FUNCTION row_lane(endpoint_id bigint, instance_name text, url text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.row_lane(endpoint_id bigint, instance_name text, url text) IS 'The hash lane of a row, 0 to 63.';
+
+
+--
+-- Name: row_target(text, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.row_target(instance_name text, url text) RETURNS bigint
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return -1 - (hashtextextended(instance_name || chr(31) || url, 0) & 4611686018427387903);
+end $$;
+
+
+--
+-- Name: FUNCTION row_target(instance_name text, url text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.row_target(instance_name text, url text) IS 'What fairness and the breaker go by for a row without an endpoint: negative, where endpoints are positive.';
+
+
+--
+-- Name: capture_seal; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.capture_seal (
+    one boolean DEFAULT true NOT NULL,
+    secret text DEFAULT ((gen_random_uuid())::text || (gen_random_uuid())::text) NOT NULL,
+    CONSTRAINT capture_seal_one_check CHECK (one)
+);
+
+
+--
+-- Name: TABLE capture_seal; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.capture_seal IS 'One row: what the state of a captured UPDATE is sealed with.';
+
+
+--
+-- Name: COLUMN capture_seal.one; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.capture_seal.one IS 'Always true: there is one row.';
+
+
+--
+-- Name: COLUMN capture_seal.secret; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.capture_seal.secret IS 'Random, never shown.';
+
+
+--
+-- Name: sealed_state(text, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.sealed_state(name text, state text) RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    RETURN (SELECT (encode(sha256(convert_to(concat_ws('|'::text, s.secret, pg_backend_pid(), now(), sealed_state.name, sealed_state.state), 'UTF8'::name)), 'hex'::text) || sealed_state.state) FROM postrider.capture_seal s);
+
+
+--
+-- Name: FUNCTION sealed_state(name text, state text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.sealed_state(name text, state text) IS 'For captures: a state and the proof that a trigger of this transaction wrote it.';
+
+
+--
+-- Name: set_endpoint(text, text, text, text[], text, text, json, text, boolean, boolean, text, integer, integer, integer); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.set_endpoint(instance text, url text, label text DEFAULT 'default'::text, events text[] DEFAULT NULL::text[], dialect text DEFAULT 'postrider'::text, authorization_header text DEFAULT NULL::text, headers json DEFAULT NULL::json, signing_secret text DEFAULT NULL::text, by_events boolean DEFAULT NULL::boolean, media_base64 boolean DEFAULT NULL::boolean, schedule text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer, timeout_ms integer DEFAULT NULL::integer, max_in_flight integer DEFAULT NULL::integer) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  owner bigint;
+  made bigint;
+begin
+  select i.id into owner from postrider.instances i where i.name = set_endpoint.instance;
+  if owner is null then perform postrider.instance_missing(instance); end if;
+  if schedule is not null and not exists (select from postrider.schedules s where s.name = set_endpoint.schedule) then
+    raise exception using errcode = 'invalid_parameter_value', message = format('postrider: there is no schedule %L', schedule),
+      hint = format('There are: %s. Add one: insert into postrider.schedules …', (select string_agg(s.name, ', ' order by s.name) from postrider.schedules s));
+  end if;
+  if headers is not null and (json_typeof(headers) <> 'object' or exists (select from json_each(headers) h where json_typeof(h.value) <> 'string')) then
+    raise exception using errcode = 'invalid_parameter_value', message = 'postrider: headers is not a JSON object of strings', hint = 'For example ''{"x-team": "billing"}''.';
+  end if;
+  if signing_secret is not null and signing_secret not like 'sealed:%' and signing_secret !~ '^whsec_[A-Za-z0-9+/]{32,88}={0,2}$' then
+    raise exception using errcode = 'invalid_parameter_value', message = 'postrider: the signing secret is not one', hint = 'It is whsec_ and the base64 of 24 to 64 random bytes.';
+  end if;
+  begin
+    insert into postrider.endpoints as known (instance_id, label, url, events, dialect, authorization_header, headers, by_events, media_base64
+      , schedule, max_attempts, timeout_ms, max_in_flight)
+    values (owner, set_endpoint.label, set_endpoint.url, coalesce(set_endpoint.events, '{}'), set_endpoint.dialect, set_endpoint.authorization_header
+      , set_endpoint.headers::text, coalesce(set_endpoint.by_events, false), coalesce(set_endpoint.media_base64, set_endpoint.dialect = 'postrider')
+      , coalesce(set_endpoint.schedule, 'default'), set_endpoint.max_attempts, set_endpoint.timeout_ms, set_endpoint.max_in_flight)
+    on conflict on constraint endpoints_label_is_unique do update set
+      url = excluded.url
+    , events = coalesce(set_endpoint.events, known.events)
+    , authorization_header = coalesce(set_endpoint.authorization_header, known.authorization_header)
+    , headers = coalesce(set_endpoint.headers::text, known.headers)
+    , by_events = coalesce(set_endpoint.by_events, known.by_events)
+    , media_base64 = coalesce(set_endpoint.media_base64, known.media_base64)
+    , schedule = coalesce(set_endpoint.schedule, known.schedule)
+    , max_attempts = coalesce(set_endpoint.max_attempts, known.max_attempts)
+    , timeout_ms = coalesce(set_endpoint.timeout_ms, known.timeout_ms)
+    , max_in_flight = coalesce(set_endpoint.max_in_flight, known.max_in_flight)
+    returning id into made;
+  exception when check_violation or not_null_violation then
+    raise exception using errcode = 'invalid_parameter_value', message = format('postrider: endpoint %L of instance %L cannot be set: %s', label, instance, sqlerrm),
+      hint = 'url is http or https, at most 2048 characters; label is 1 to 50 letters, digits, underscores or dashes; dialect is postrider or ryze; timeout_ms is 1000 to 60000.';
+  end;
+  if signing_secret is not null then
+    update postrider.signing_secrets k set expires_at = now() + interval '24 hours'
+    where k.endpoint_id = made and k.expires_at is null and k.secret <> signing_secret;
+    insert into postrider.signing_secrets (endpoint_id, secret)
+    select made, signing_secret where not exists (
+      select from postrider.signing_secrets k where k.endpoint_id = made and k.secret = signing_secret and k.expires_at is null);
+  end if;
+  return made;
+end $_$;
+
+
+--
+-- Name: FUNCTION set_endpoint(instance text, url text, label text, events text[], dialect text, authorization_header text, headers json, signing_secret text, by_events boolean, media_base64 boolean, schedule text, max_attempts integer, timeout_ms integer, max_in_flight integer); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.set_endpoint(instance text, url text, label text, events text[], dialect text, authorization_header text, headers json, signing_secret text, by_events boolean, media_base64 boolean, schedule text, max_attempts integer, timeout_ms integer, max_in_flight integer) IS 'Creates or changes an endpoint by instance, label and dialect; returns its id. A new signing secret leaves the old one live for 24 h. Secrets given in SQL rest in plain until a running role seals them, within 5 s, and statement logs may hold them.';
+
+
+--
+-- Name: set_endpoint_state(bigint, text, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.set_endpoint_state(endpoint bigint, state text, reason text DEFAULT NULL::text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update postrider.endpoints e set state = set_endpoint_state.state, state_reason = set_endpoint_state.reason where e.id = endpoint;
+  if not found then
+    raise exception using errcode = 'no_data_found', message = format('postrider: there is no endpoint %s', endpoint);
+  end if;
+  if state = 'enabled' then
+    update postrider.endpoint_health h set failing_since = null, alerted_percent = 0 where h.endpoint_id = endpoint;
+    perform postrider.ring();
+  end if;
+end $$;
+
+
+--
+-- Name: FUNCTION set_endpoint_state(endpoint bigint, state text, reason text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.set_endpoint_state(endpoint bigint, state text, reason text) IS 'Enables, pauses or disables an endpoint. What was held is released when it is enabled.';
+
+
+--
+-- Name: status_changed_by_hand(); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.status_changed_by_hand() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  new.lease_token := null;
+  new.lease_until := null;
+  new.updated_at := now();
+  if new.status = 'pending' then
+    if new.attempts = old.attempts then new.attempts := 0; end if;
+    new.crashes := 0;
+    new.first_attempt_at := null;
+    -- Due now, if it is due: what has become due of late is found first.
+    new.next_retry_at := greatest(new.next_retry_at, now());
+    perform postrider.ring();
+  end if;
+  insert into postrider.queue_changes (channel, status, change) values (old.channel, old.status, -1), (new.channel, new.status, 1);
+  return new;
+end $$;
+
+
+--
+-- Name: FUNCTION status_changed_by_hand(); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.status_changed_by_hand() IS 'Trigger: a re-queued row gets a full new cycle and rings; any change of status by hand ends the lease, so that a late outcome undoes nothing.';
+
+
+--
+-- Name: uncapture(regclass, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.uncapture(relation regclass, name text DEFAULT NULL::text) RETURNS integer
+    LANGUAGE sql
+    RETURN postrider.detach_capture(relation, (relation)::text, name);
+
+
+--
+-- Name: FUNCTION uncapture(relation regclass, name text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.uncapture(relation regclass, name text) IS 'The same for a table given as regclass.';
+
+
+--
+-- Name: uncapture(text, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.uncapture(relation text, name text DEFAULT NULL::text) RETURNS integer
+    LANGUAGE sql
+    RETURN postrider.detach_capture(to_regclass(relation), relation, name);
+
+
+--
+-- Name: FUNCTION uncapture(relation text, name text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.uncapture(relation text, name text) IS 'Ends the captures of a table, or the one of that name; returns how many. Events already emitted stay. A captured table is dropped after this, or with cascade.';
+
+
+--
+-- Name: without_media_base64(json); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.without_media_base64(data json) RETURNS json
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (POSITION(('"base64"'::text) IN ((data)::text)) = 0) THEN data ELSE (((((data)::jsonb #- '{message,media,base64}'::text[]) #- '{media,base64}'::text[]) #- '{message,base64}'::text[]))::json END;
+
+
+--
+-- Name: FUNCTION without_media_base64(data json); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.without_media_base64(data json) IS 'The event without base64 media: message.media.base64, media.base64 and message.base64 are removed.';
+
+
+--
+-- Name: attempts; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.attempts (
+    delivery_id bigint NOT NULL,
+    attempt integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    duration_ms integer NOT NULL,
+    outcome text NOT NULL,
+    class text,
+    status integer,
+    detail text,
+    response bytea,
+    endpoint_id bigint,
+    worker text
+)
+WITH (autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='500000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='500000', autovacuum_vacuum_cost_delay='0', vacuum_truncate=off);
+
+
+--
+-- Name: TABLE attempts; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.attempts IS 'The attempt log: every finished try, never updated.';
+
+
+--
+-- Name: COLUMN attempts.delivery_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.attempts.delivery_id IS 'webhook_queue.id.';
+
+
+--
+-- Name: COLUMN attempts.attempt; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.attempts.attempt IS 'Its number within the cycle, from 1.';
+
+
+--
+-- Name: COLUMN attempts.at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.attempts.at IS 'When it was recorded.';
+
+
+--
+-- Name: COLUMN attempts.duration_ms; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.attempts.duration_ms IS 'From the start of the request to the end of the response.';
+
+
+--
+-- Name: COLUMN attempts.outcome; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.attempts.outcome IS 'delivered, retry or failed.';
+
+
+--
+-- Name: COLUMN attempts.class; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.attempts.class IS 'The kind of failure; null when delivered.';
+
+
+--
+-- Name: COLUMN attempts.status; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.attempts.status IS 'The HTTP status, where one arrived.';
+
+
+--
+-- Name: COLUMN attempts.detail; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.attempts.detail IS 'What happened, in a line.';
+
+
+--
+-- Name: COLUMN attempts.response; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.attempts.response IS 'The first bytes of the response.';
+
+
+--
+-- Name: COLUMN attempts.endpoint_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.attempts.endpoint_id IS 'The endpoint, where there is one.';
+
+
+--
+-- Name: COLUMN attempts.worker; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.attempts.worker IS 'The worker that made it.';
+
+
+--
+-- Name: capture_failure_log_id_seq; Type: SEQUENCE; Schema: postrider; Owner: -
+--
+
+ALTER TABLE postrider.capture_failure_log ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME postrider.capture_failure_log_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: capture_failures; Type: VIEW; Schema: postrider; Owner: -
+--
+
+CREATE VIEW postrider.capture_failures WITH (security_barrier='true') AS
+ SELECT l.id,
+    l.failed_at,
+    l.capture,
+    l.relation,
+    l.operation,
+    l.sqlstate,
+    l.message,
+    l."row"
+   FROM postrider.capture_failure_log l
+  WHERE (has_table_privilege('postrider.capture_failure_log'::text, 'select'::text) OR has_table_privilege((l.relation)::oid, 'select'::text));
+
+
+--
+-- Name: VIEW capture_failures; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON VIEW postrider.capture_failures IS 'What captures with on_error => ''skip'' could not make events of. A role sees the rows of tables it may read; operators see all.';
+
+
+--
+-- Name: captures; Type: VIEW; Schema: postrider; Owner: -
+--
+
+CREATE VIEW postrider.captures AS
+ SELECT c.relation,
+    c.name,
+    c.type,
+    c.operations,
+    e.instance,
+    e.data,
+    e.when_,
+    c.columns,
+    e.idempotency_key,
+    c.on_error,
+    c.level,
+    c.replicated,
+    c.enabled,
+    c.runs_as
+   FROM (( SELECT t.relation,
+            t.home,
+            t.runs_as,
+            (t.facts ->> 'base'::text) AS base,
+            (t.facts ->> 'name'::text) AS name,
+            (t.facts ->> 'type'::text) AS type,
+            ( SELECT array_agg(o.name ORDER BY o.name) AS array_agg
+                   FROM jsonb_array_elements_text((min(((t.facts -> 'operations'::text))::text))::jsonb) o(name)) AS operations,
+            ( SELECT array_agg(a.name) AS array_agg
+                   FROM jsonb_array_elements_text(NULLIF((min(((t.facts -> 'columns'::text))::text))::jsonb, 'null'::jsonb)) a(name)) AS columns,
+            min((t.facts ->> 'on_error'::text)) AS on_error,
+            min((t.facts ->> 'level'::text)) AS level,
+            bool_and(((t.facts ->> 'replicated'::text))::boolean) AS replicated,
+            bool_and((t.enabled = ANY (ARRAY['O'::"char", 'A'::"char"]))) AS enabled
+           FROM postrider.capture_triggers t
+          WHERE (NOT ((t.facts ->> 'inherited'::text))::boolean)
+          GROUP BY t.relation, t.home, t.runs_as, (t.facts ->> 'base'::text), (t.facts ->> 'name'::text), (t.facts ->> 'type'::text)) c
+     CROSS JOIN LATERAL ( SELECT max(b.body) FILTER (WHERE (b.kind = '_instance'::text)) AS instance,
+            max(b.body) FILTER (WHERE (b.kind = '_data'::text)) AS data,
+            max(b.body) FILTER (WHERE (b.kind = '_when'::text)) AS when_,
+            max(b.body) FILTER (WHERE (b.kind = '_key'::text)) AS idempotency_key
+           FROM ( SELECT substr((p.proname)::text, (length(c.base) + 1)) AS kind,
+                    regexp_replace(pg_get_function_sqlbody(p.oid), '^\s*RETURN\s+'::text, ''::text) AS body
+                   FROM (pg_proc p
+                     JOIN pg_namespace n ON ((n.oid = p.pronamespace)))
+                  WHERE ((n.nspname = c.home) AND starts_with((p.proname)::text, c.base))) b) e);
+
+
+--
+-- Name: VIEW captures; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON VIEW postrider.captures IS 'What is captured: table, name, operations, the expressions as they stand now, what happens on errors, whether the triggers are enabled, and the role the expressions run as.';
+
+
+--
+-- Name: endpoint_version; Type: SEQUENCE; Schema: postrider; Owner: -
+--
+
+CREATE SEQUENCE postrider.endpoint_version
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+
+--
+-- Name: SEQUENCE endpoint_version; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON SEQUENCE postrider.endpoint_version IS 'Rises with every change that workers must see before the next attempt.';
+
+
+--
+-- Name: endpoints; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.endpoints (
+    id bigint NOT NULL,
+    instance_id bigint NOT NULL,
+    label text DEFAULT 'default'::text NOT NULL,
+    channel text DEFAULT 'webhook'::text NOT NULL,
+    dialect text DEFAULT 'postrider'::text NOT NULL,
+    url text NOT NULL,
+    events text[] DEFAULT '{}'::text[] NOT NULL,
+    by_events boolean DEFAULT false NOT NULL,
+    media_base64 boolean NOT NULL,
+    authorization_header text,
+    headers text,
+    schedule text DEFAULT 'default'::text NOT NULL,
+    max_attempts integer,
+    timeout_ms integer,
+    max_in_flight integer,
+    state text DEFAULT 'enabled'::text NOT NULL,
+    state_reason text,
+    state_changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    version bigint DEFAULT nextval('postrider.endpoint_version'::regclass) NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT endpoints_attempts_are_some CHECK (((max_attempts >= 1) AND (max_attempts <= 1000))),
+    CONSTRAINT endpoints_channel_is_known CHECK ((channel = 'webhook'::text)),
+    CONSTRAINT endpoints_dialect_is_known CHECK ((dialect = ANY (ARRAY['postrider'::text, 'ryze'::text]))),
+    CONSTRAINT endpoints_events_are_names CHECK (((array_position(events, NULL::text) IS NULL) AND (array_position(events, ''::text) IS NULL))),
+    CONSTRAINT endpoints_in_flight_is_some CHECK (((max_in_flight >= 1) AND (max_in_flight <= 10000))),
+    CONSTRAINT endpoints_label_is_a_name CHECK ((label ~ '^[A-Za-z0-9_-]{1,50}$'::text)),
+    CONSTRAINT endpoints_state_is_known CHECK ((state = ANY (ARRAY['enabled'::text, 'paused'::text, 'disabled'::text]))),
+    CONSTRAINT endpoints_timeout_is_sane CHECK (((timeout_ms >= 1000) AND (timeout_ms <= 60000))),
+    CONSTRAINT endpoints_url_is_http CHECK (((channel <> 'webhook'::text) OR ((url ~* '^https?://[^[:space:]]+$'::text) AND (length(url) <= 2048))))
+);
+
+
+--
+-- Name: TABLE endpoints; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.endpoints IS 'Who wants to know. Managed by functions and the command line, not by hand.';
+
+
+--
+-- Name: COLUMN endpoints.id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoints.id IS 'Private key, shown by the command line.';
+
+
+--
+-- Name: COLUMN endpoints.instance_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoints.instance_id IS 'Its owner.';
+
+
+--
+-- Name: COLUMN endpoints.label; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoints.label IS 'The owner''s name for it.';
+
+
+--
+-- Name: COLUMN endpoints.channel; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoints.channel IS 'How deliveries go out.';
+
+
+--
+-- Name: COLUMN endpoints.dialect; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoints.dialect IS 'Whose envelope they wear.';
+
+
+--
+-- Name: COLUMN endpoints.url; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoints.url IS 'Where they go, without an event suffix.';
+
+
+--
+-- Name: COLUMN endpoints.events; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoints.events IS 'Event types it wants; empty means all but those that begin with postrider., which tell of Postrider itself and must be named.';
+
+
+--
+-- Name: COLUMN endpoints.by_events; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoints.by_events IS 'Whether the event type is appended to the URL.';
+
+
+--
+-- Name: COLUMN endpoints.media_base64; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoints.media_base64 IS 'Whether it wants base64 media inside the event; else it is removed at fan-out.';
+
+
+--
+-- Name: COLUMN endpoints.authorization_header; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoints.authorization_header IS 'The full Authorization header, sealed at rest.';
+
+
+--
+-- Name: COLUMN endpoints.headers; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoints.headers IS 'A JSON object of custom request headers, sealed at rest as a whole.';
+
+
+--
+-- Name: COLUMN endpoints.schedule; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoints.schedule IS 'Its row of the backoff table.';
+
+
+--
+-- Name: COLUMN endpoints.max_attempts; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoints.max_attempts IS 'Attempts before a delivery is dead; null takes the schedule''s.';
+
+
+--
+-- Name: COLUMN endpoints.timeout_ms; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoints.timeout_ms IS 'The whole attempt in milliseconds; null takes the schedule''s.';
+
+
+--
+-- Name: COLUMN endpoints.max_in_flight; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoints.max_in_flight IS 'Attempts in flight in one worker; null takes the worker''s configuration.';
+
+
+--
+-- Name: COLUMN endpoints.state; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoints.state IS 'enabled; paused (410 or long failure: rows queued and held); disabled (by its owner: no new rows, pending ones held).';
+
+
+--
+-- Name: COLUMN endpoints.state_reason; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoints.state_reason IS 'Why it is not enabled.';
+
+
+--
+-- Name: COLUMN endpoints.state_changed_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoints.state_changed_at IS 'Since when.';
+
+
+--
+-- Name: COLUMN endpoints.version; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoints.version IS 'Rises with every change that workers must see.';
+
+
+--
+-- Name: COLUMN endpoints.created_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoints.created_at IS 'When it was created.';
+
+
+--
+-- Name: COLUMN endpoints.updated_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoints.updated_at IS 'When it last changed.';
+
+
+--
+-- Name: webhook_queue; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.webhook_queue (
+    id bigint NOT NULL,
+    instance_name text NOT NULL,
+    url text NOT NULL,
+    payload bytea NOT NULL,
+    auth_header text,
+    event_type text NOT NULL,
+    status text DEFAULT 'pending'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    max_attempts integer DEFAULT 5 NOT NULL,
+    next_retry_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_error text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    channel text DEFAULT 'webhook'::text NOT NULL,
+    endpoint_id bigint,
+    event_id bigint,
+    event_nonce integer,
+    event_at timestamp with time zone,
+    first_attempt_at timestamp with time zone,
+    crashes smallint DEFAULT 0 NOT NULL,
+    lease_until timestamp with time zone,
+    lease_token bigint,
+    target bigint GENERATED ALWAYS AS (COALESCE(endpoint_id, postrider.row_target(instance_name, url))) STORED NOT NULL,
+    lane smallint GENERATED ALWAYS AS (postrider.row_lane(endpoint_id, instance_name, url)) STORED NOT NULL,
+    CONSTRAINT webhook_queue_attempts_are_counted CHECK ((LEAST(attempts, (max_attempts - 1), (crashes)::integer) >= 0)),
+    CONSTRAINT webhook_queue_channel_is_known CHECK ((channel = 'webhook'::text)),
+    CONSTRAINT webhook_queue_lease_is_whole CHECK (((lease_token IS NULL) = (lease_until IS NULL))),
+    CONSTRAINT webhook_queue_next_retry_is_finite CHECK (isfinite(next_retry_at)),
+    CONSTRAINT webhook_queue_only_pending_is_leased CHECK (((status = 'pending'::text) OR (lease_token IS NULL))),
+    CONSTRAINT webhook_queue_status_is_known CHECK ((status = ANY (ARRAY['pending'::text, 'delivered'::text, 'failed'::text])))
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='20000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='200000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='200000', autovacuum_vacuum_cost_delay='0', vacuum_truncate=off, toast.autovacuum_vacuum_scale_factor='0.05', toast.autovacuum_vacuum_cost_delay='0', toast.vacuum_truncate=off);
+ALTER TABLE ONLY postrider.webhook_queue ALTER COLUMN payload SET STORAGE EXTERNAL;
+
+
+--
+-- Name: TABLE webhook_queue; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.webhook_queue IS 'Deliveries: one event for one endpoint, or a row inserted directly, which is POSTed as it stands. Public: operators work it with plain SQL.';
+
+
+--
+-- Name: COLUMN webhook_queue.id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.id IS 'The delivery.';
+
+
+--
+-- Name: COLUMN webhook_queue.instance_name; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.instance_name IS 'The instance''s name.';
+
+
+--
+-- Name: COLUMN webhook_queue.url; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.url IS 'Final destination, event suffix applied. Rows of an endpoint take the endpoint''s URL at each attempt.';
+
+
+--
+-- Name: COLUMN webhook_queue.payload; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.payload IS 'JSON body of the event, shaped for its endpoint; the whole body where there is no endpoint.';
+
+
+--
+-- Name: COLUMN webhook_queue.auth_header; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.auth_header IS 'Authorization of a row without an endpoint; sealed at rest within seconds.';
+
+
+--
+-- Name: COLUMN webhook_queue.event_type; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.event_type IS 'Event name.';
+
+
+--
+-- Name: COLUMN webhook_queue.status; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.status IS 'pending, delivered, or failed (the dead-letter queue). In flight is not a status but a lease.';
+
+
+--
+-- Name: COLUMN webhook_queue.attempts; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.attempts IS 'Attempts completed in this cycle; a re-queued row starts a new one.';
+
+
+--
+-- Name: COLUMN webhook_queue.max_attempts; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.max_attempts IS 'When attempts reach it, the row is failed.';
+
+
+--
+-- Name: COLUMN webhook_queue.next_retry_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.next_retry_at IS 'When it is due.';
+
+
+--
+-- Name: COLUMN webhook_queue.last_error; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.last_error IS 'What the last failed attempt said.';
+
+
+--
+-- Name: COLUMN webhook_queue.created_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.created_at IS 'When it was queued.';
+
+
+--
+-- Name: COLUMN webhook_queue.updated_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.updated_at IS 'When its state last changed.';
+
+
+--
+-- Name: COLUMN webhook_queue.channel; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.channel IS 'How it goes out.';
+
+
+--
+-- Name: COLUMN webhook_queue.endpoint_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.endpoint_id IS 'The endpoint it is for; null for a row inserted directly.';
+
+
+--
+-- Name: COLUMN webhook_queue.event_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.event_id IS 'The event, in postrider.events while retention keeps it.';
+
+
+--
+-- Name: COLUMN webhook_queue.event_nonce; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.event_nonce IS 'The second half of the public event id.';
+
+
+--
+-- Name: COLUMN webhook_queue.event_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.event_at IS 'When the event happened, where that differs from created_at (a replay).';
+
+
+--
+-- Name: COLUMN webhook_queue.first_attempt_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.first_attempt_at IS 'The first attempt of this cycle.';
+
+
+--
+-- Name: COLUMN webhook_queue.crashes; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.crashes IS 'Leases that expired over it; ten bury the row.';
+
+
+--
+-- Name: COLUMN webhook_queue.lease_until; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.lease_until IS 'Until when a worker holds it.';
+
+
+--
+-- Name: COLUMN webhook_queue.lease_token; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.lease_token IS 'Fencing token of that hold: what ends it must name it.';
+
+
+--
+-- Name: COLUMN webhook_queue.target; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.target IS 'What fairness and the breaker go by: the endpoint, or a negative hash of instance and URL.';
+
+
+--
+-- Name: COLUMN webhook_queue.lane; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.lane IS 'Hash lane of the target, 0 to 63: bounds what one busy target can be in the way of.';
+
+
+--
+-- Name: dead_letters; Type: VIEW; Schema: postrider; Owner: -
+--
+
+CREATE VIEW postrider.dead_letters AS
+ SELECT q.id,
+    q.instance_name,
+    e.label AS endpoint,
+    q.endpoint_id,
+    q.channel,
+    q.url,
+    q.event_type,
+        CASE
+            WHEN (q.event_id IS NOT NULL) THEN postrider.event_id(q.event_id, q.event_nonce)
+            ELSE NULL::text
+        END AS event_id,
+    q.attempts,
+    q.max_attempts,
+    q.last_error,
+    q.created_at,
+    q.updated_at AS failed_at,
+    q.payload
+   FROM (postrider.webhook_queue q
+     LEFT JOIN postrider.endpoints e ON ((e.id = q.endpoint_id)))
+  WHERE (q.status = 'failed'::text);
+
+
+--
+-- Name: VIEW dead_letters; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON VIEW postrider.dead_letters IS 'Deliveries that failed for good, with why. They stay until someone re-queues or deletes them.';
+
+
+--
+-- Name: duties; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.duties (
+    name text NOT NULL,
+    holder text NOT NULL,
+    until timestamp with time zone NOT NULL
+)
+WITH (fillfactor='50');
+
+
+--
+-- Name: TABLE duties; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.duties IS 'Work that one process does at a time, held by a lease: ingest, maintenance.';
+
+
+--
+-- Name: COLUMN duties.name; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.duties.name IS 'Which duty.';
+
+
+--
+-- Name: COLUMN duties.holder; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.duties.holder IS 'Which process.';
+
+
+--
+-- Name: COLUMN duties.until; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.duties.until IS 'Until when, unless renewed.';
+
+
+--
+-- Name: endpoint_health; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.endpoint_health (
+    endpoint_id bigint NOT NULL,
+    failing_since timestamp with time zone,
+    last_failure_at timestamp with time zone,
+    last_error text,
+    alerted_percent smallint DEFAULT 0 NOT NULL,
+    held_since timestamp with time zone
+)
+WITH (fillfactor='50');
+
+
+--
+-- Name: TABLE endpoint_health; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.endpoint_health IS 'What workers know about an endpoint''s failures; written when that changes, not at each attempt.';
+
+
+--
+-- Name: COLUMN endpoint_health.endpoint_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoint_health.endpoint_id IS 'The endpoint.';
+
+
+--
+-- Name: COLUMN endpoint_health.failing_since; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoint_health.failing_since IS 'The first failure since its last success; null while it answers.';
+
+
+--
+-- Name: COLUMN endpoint_health.last_failure_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoint_health.last_failure_at IS 'The last failure recorded.';
+
+
+--
+-- Name: COLUMN endpoint_health.last_error; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoint_health.last_error IS 'What that failure said.';
+
+
+--
+-- Name: COLUMN endpoint_health.alerted_percent; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoint_health.alerted_percent IS 'How much of the way to auto-disable has been reported.';
+
+
+--
+-- Name: COLUMN endpoint_health.held_since; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoint_health.held_since IS 'Since when rows of a paused or disabled endpoint are set aside; maintenance releases them when it is enabled.';
+
+
+--
+-- Name: schedules; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.schedules (
+    name text NOT NULL,
+    waits interval[] NOT NULL,
+    jitter real DEFAULT 0.2 NOT NULL,
+    jitter_both_ways boolean DEFAULT false NOT NULL,
+    max_attempts integer DEFAULT 5 NOT NULL,
+    timeout_ms integer DEFAULT 5000 NOT NULL,
+    final_statuses integer[] DEFAULT '{}'::integer[] NOT NULL,
+    CONSTRAINT schedules_attempts_are_some CHECK (((max_attempts >= 1) AND (max_attempts <= 1000))),
+    CONSTRAINT schedules_jitter_is_a_share CHECK (((jitter >= (0)::double precision) AND (jitter <= (1)::double precision))),
+    CONSTRAINT schedules_timeout_is_sane CHECK (((timeout_ms >= 1000) AND (timeout_ms <= 60000))),
+    CONSTRAINT schedules_waits_are_not_negative CHECK (('00:00:00'::interval <= ALL (waits))),
+    CONSTRAINT schedules_waits_are_some CHECK ((((cardinality(waits) >= 1) AND (cardinality(waits) <= 100)) AND (array_position(waits, NULL::interval) IS NULL)))
+);
+
+
+--
+-- Name: TABLE schedules; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.schedules IS 'The backoff table: named schedules of waits between attempts. Endpoints name one; rows without an endpoint use "default".';
+
+
+--
+-- Name: COLUMN schedules.name; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.schedules.name IS 'What endpoints refer to.';
+
+
+--
+-- Name: COLUMN schedules.waits; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.schedules.waits IS 'The wait after failure 1, 2, 3 and so on; the last one repeats.';
+
+
+--
+-- Name: COLUMN schedules.jitter; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.schedules.jitter IS 'Up to this share of the wait is added at random.';
+
+
+--
+-- Name: COLUMN schedules.jitter_both_ways; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.schedules.jitter_both_ways IS 'Whether jitter may also shorten the wait, never below the first one.';
+
+
+--
+-- Name: COLUMN schedules.max_attempts; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.schedules.max_attempts IS 'Attempts before a delivery is dead, where the endpoint sets none of its own.';
+
+
+--
+-- Name: COLUMN schedules.timeout_ms; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.schedules.timeout_ms IS 'The whole attempt in milliseconds, where the endpoint sets none of its own.';
+
+
+--
+-- Name: COLUMN schedules.final_statuses; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.schedules.final_statuses IS 'HTTP statuses after which there is no second try.';
+
+
+--
+-- Name: signing_secrets; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.signing_secrets (
+    id bigint NOT NULL,
+    endpoint_id bigint NOT NULL,
+    secret text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone
+);
+
+
+--
+-- Name: TABLE signing_secrets; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.signing_secrets IS 'Standard Webhooks secrets of an endpoint; several live during a rotation.';
+
+
+--
+-- Name: COLUMN signing_secrets.id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.signing_secrets.id IS 'Private key; the highest is the newest.';
+
+
+--
+-- Name: COLUMN signing_secrets.endpoint_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.signing_secrets.endpoint_id IS 'Whose deliveries it signs.';
+
+
+--
+-- Name: COLUMN signing_secrets.secret; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.signing_secrets.secret IS 'whsec_ and base64, sealed at rest.';
+
+
+--
+-- Name: COLUMN signing_secrets.created_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.signing_secrets.created_at IS 'When it was made.';
+
+
+--
+-- Name: COLUMN signing_secrets.expires_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.signing_secrets.expires_at IS 'When it stops signing; null for the current one.';
+
+
+--
+-- Name: endpoint_list; Type: VIEW; Schema: postrider; Owner: -
+--
+
+CREATE VIEW postrider.endpoint_list AS
+ SELECT e.id,
+    i.name AS instance,
+    e.label,
+    e.channel,
+    e.dialect,
+    e.url,
+    e.events,
+    e.by_events,
+    e.media_base64,
+    (e.authorization_header IS NOT NULL) AS has_authorization,
+    (e.headers IS NOT NULL) AS has_headers,
+    ( SELECT count(*) AS count
+           FROM postrider.signing_secrets k
+          WHERE ((k.endpoint_id = e.id) AND ((k.expires_at IS NULL) OR (k.expires_at > now())))) AS signing_secrets,
+    e.schedule,
+    COALESCE(e.max_attempts, s.max_attempts) AS max_attempts,
+    COALESCE(e.timeout_ms, s.timeout_ms) AS timeout_ms,
+    e.max_in_flight,
+    e.state,
+    e.state_reason,
+    e.state_changed_at,
+    h.failing_since,
+    h.last_error,
+    e.created_at,
+    e.updated_at
+   FROM (((postrider.endpoints e
+     JOIN postrider.instances i ON ((i.id = e.instance_id)))
+     JOIN postrider.schedules s ON ((s.name = e.schedule)))
+     LEFT JOIN postrider.endpoint_health h ON ((h.endpoint_id = e.id)));
+
+
+--
+-- Name: VIEW endpoint_list; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON VIEW postrider.endpoint_list IS 'Endpoints with their instance, options and health; without secrets.';
+
+
+--
+-- Name: endpoints_id_seq; Type: SEQUENCE; Schema: postrider; Owner: -
+--
+
+ALTER TABLE postrider.endpoints ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME postrider.endpoints_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: events; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.events (
+    id bigint NOT NULL,
+    nonce integer DEFAULT (((random() * ('4294967295'::bigint)::double precision) - ('2147483648'::bigint)::double precision))::integer NOT NULL,
+    instance_id bigint NOT NULL,
+    type text NOT NULL,
+    data json NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    snap pg_snapshot DEFAULT pg_current_snapshot() NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='50000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='500000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='500000', autovacuum_vacuum_cost_delay='0', vacuum_truncate=off);
+
+
+--
+-- Name: TABLE events; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.events IS 'Every event, for the retention time. No foreign key to instances: it would lock their row in every commit.';
+
+
+--
+-- Name: COLUMN events.id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.events.id IS 'Handed out before commit: not an order of commits.';
+
+
+--
+-- Name: COLUMN events.nonce; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.events.nonce IS 'Makes the public id one that does not recur when a producer loses an asynchronous commit.';
+
+
+--
+-- Name: COLUMN events.instance_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.events.instance_id IS 'Its owner.';
+
+
+--
+-- Name: COLUMN events.type; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.events.type IS 'As it was emitted.';
+
+
+--
+-- Name: COLUMN events.data; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.events.data IS 'Byte for byte as it was given.';
+
+
+--
+-- Name: COLUMN events.created_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.events.created_at IS 'Start of the transaction that emitted it.';
+
+
+--
+-- Name: COLUMN events.xid; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.events.xid IS 'The top-level transaction, for readers that tail the log.';
+
+
+--
+-- Name: COLUMN events.snap; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.events.snap IS 'What that transaction could see, for resuming after this event.';
+
+
+--
+-- Name: events_id_seq; Type: SEQUENCE; Schema: postrider; Owner: -
+--
+
+ALTER TABLE postrider.events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME postrider.events_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: idempotency_keys; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.idempotency_keys (
+    instance_id bigint NOT NULL,
+    key text NOT NULL,
+    event_id bigint NOT NULL,
+    event_nonce integer NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+
+--
+-- Name: TABLE idempotency_keys; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.idempotency_keys IS 'Keys given to emit; a second emit with the same key within the retention returns the first event''s id.';
+
+
+--
+-- Name: COLUMN idempotency_keys.instance_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.idempotency_keys.instance_id IS 'Keys are per instance.';
+
+
+--
+-- Name: COLUMN idempotency_keys.key; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.idempotency_keys.key IS 'As given.';
+
+
+--
+-- Name: COLUMN idempotency_keys.event_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.idempotency_keys.event_id IS 'The event emitted first.';
+
+
+--
+-- Name: COLUMN idempotency_keys.event_nonce; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.idempotency_keys.event_nonce IS 'Its nonce.';
+
+
+--
+-- Name: COLUMN idempotency_keys.created_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.idempotency_keys.created_at IS 'When; kept 24 h by default.';
+
+
+--
+-- Name: installation; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.installation (
+    one boolean DEFAULT true NOT NULL,
+    system_identifier text NOT NULL,
+    database_oid oid NOT NULL,
+    adopted_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT installation_one_check CHECK (one)
+);
+
+
+--
+-- Name: TABLE installation; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.installation IS 'One row: the cluster and database that deliver from here. A copy of it finds another''s name and does not deliver until adopted.';
+
+
+--
+-- Name: COLUMN installation.one; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.installation.one IS 'Always true: there is one row.';
+
+
+--
+-- Name: COLUMN installation.system_identifier; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.installation.system_identifier IS 'Of the cluster, from pg_control_system().';
+
+
+--
+-- Name: COLUMN installation.database_oid; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.installation.database_oid IS 'Of the database.';
+
+
+--
+-- Name: COLUMN installation.adopted_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.installation.adopted_at IS 'When it became the one that delivers.';
+
+
+--
+-- Name: instance_list; Type: VIEW; Schema: postrider; Owner: -
+--
+
+CREATE VIEW postrider.instance_list AS
+ SELECT i.uid AS id,
+    i.name,
+    i.vzaps_id,
+    i.sender,
+    i.created_at,
+    ( SELECT count(*) AS count
+           FROM postrider.endpoints e
+          WHERE (e.instance_id = i.id)) AS endpoints
+   FROM postrider.instances i;
+
+
+--
+-- Name: VIEW instance_list; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON VIEW postrider.instance_list IS 'Instances, without their tokens.';
+
+
+--
+-- Name: instances_id_seq; Type: SEQUENCE; Schema: postrider; Owner: -
+--
+
+ALTER TABLE postrider.instances ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME postrider.instances_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: migrations; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.migrations (
+    version bigint NOT NULL,
+    description text NOT NULL,
+    installed_on timestamp with time zone DEFAULT now() NOT NULL,
+    success boolean NOT NULL,
+    checksum bytea NOT NULL,
+    execution_time bigint NOT NULL
+);
+
+
+--
+-- Name: queue_changes; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.queue_changes (
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    channel text NOT NULL,
+    status text NOT NULL,
+    change bigint NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='50000', autovacuum_vacuum_insert_threshold='500000', autovacuum_vacuum_cost_delay='0');
+
+
+--
+-- Name: TABLE queue_changes; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.queue_changes IS 'Deltas of the queue''s depth, added up into queue_depth by maintenance.';
+
+
+--
+-- Name: COLUMN queue_changes.xid; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_changes.xid IS 'The transaction that changed it.';
+
+
+--
+-- Name: COLUMN queue_changes.channel; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_changes.channel IS 'Which channel.';
+
+
+--
+-- Name: COLUMN queue_changes.status; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_changes.status IS 'Which status.';
+
+
+--
+-- Name: COLUMN queue_changes.change; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_changes.change IS 'By how many rows.';
+
+
+--
+-- Name: queue_depth; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.queue_depth (
+    channel text NOT NULL,
+    status text NOT NULL,
+    rows bigint NOT NULL
+)
+WITH (fillfactor='50');
+
+
+--
+-- Name: TABLE queue_depth; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.queue_depth IS 'Rows of webhook_queue by channel and status, as of queue_depth_snapshot.';
+
+
+--
+-- Name: COLUMN queue_depth.channel; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth.channel IS 'Which channel.';
+
+
+--
+-- Name: COLUMN queue_depth.status; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth.status IS 'Which status.';
+
+
+--
+-- Name: COLUMN queue_depth.rows; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth.rows IS 'How many rows.';
+
+
+--
+-- Name: queue_depth_snapshot; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.queue_depth_snapshot (
+    one boolean DEFAULT true NOT NULL,
+    snap pg_snapshot NOT NULL,
+    at timestamp with time zone NOT NULL,
+    oldest_due_at timestamp with time zone,
+    CONSTRAINT queue_depth_snapshot_one_check CHECK (one)
+)
+WITH (fillfactor='50');
+
+
+--
+-- Name: TABLE queue_depth_snapshot; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.queue_depth_snapshot IS 'One row: the snapshot up to which queue_depth is exact.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.one; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.one IS 'Always true: there is one row.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.snap; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.snap IS 'Everything visible in it has been added up.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.at IS 'When it was taken.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.oldest_due_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.oldest_due_at IS 'The oldest due row that nobody held then.';
+
+
+--
+-- Name: queue_stats; Type: VIEW; Schema: postrider; Owner: -
+--
+
+CREATE VIEW postrider.queue_stats AS
+ SELECT d.channel,
+    d.status,
+    d.rows,
+    s.at AS as_of,
+    s.oldest_due_at
+   FROM (postrider.queue_depth d
+     CROSS JOIN postrider.queue_depth_snapshot s)
+  WHERE (d.rows <> 0);
+
+
+--
+-- Name: VIEW queue_stats; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON VIEW postrider.queue_stats IS 'Rows of the queue by channel and status, a few seconds old and cheap at any size; oldest_due_at is the oldest due delivery that nobody held.';
+
+
+--
+-- Name: rejected_notifications; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.rejected_notifications (
+    id bigint NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    payload text NOT NULL,
+    error text NOT NULL
+);
+
+
+--
+-- Name: TABLE rejected_notifications; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.rejected_notifications IS 'NOTIFY payloads that are not events, for operators to look at.';
+
+
+--
+-- Name: COLUMN rejected_notifications.id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.rejected_notifications.id IS 'Private key.';
+
+
+--
+-- Name: COLUMN rejected_notifications.received_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.rejected_notifications.received_at IS 'When it arrived.';
+
+
+--
+-- Name: COLUMN rejected_notifications.payload; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.rejected_notifications.payload IS 'As it arrived.';
+
+
+--
+-- Name: COLUMN rejected_notifications.error; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.rejected_notifications.error IS 'What is wrong with it.';
+
+
+--
+-- Name: rejected_notifications_id_seq; Type: SEQUENCE; Schema: postrider; Owner: -
+--
+
+ALTER TABLE postrider.rejected_notifications ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME postrider.rejected_notifications_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: signing_secrets_id_seq; Type: SEQUENCE; Schema: postrider; Owner: -
+--
+
+ALTER TABLE postrider.signing_secrets ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME postrider.signing_secrets_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: webhook_queue_id_seq; Type: SEQUENCE; Schema: postrider; Owner: -
+--
+
+ALTER TABLE postrider.webhook_queue ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME postrider.webhook_queue_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: webhook_queue; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.webhook_queue AS
+ SELECT webhook_queue.id,
+    webhook_queue.instance_name,
+    webhook_queue.url,
+    webhook_queue.payload,
+    webhook_queue.auth_header,
+    webhook_queue.event_type,
+    webhook_queue.status,
+    webhook_queue.attempts,
+    webhook_queue.max_attempts,
+    webhook_queue.next_retry_at,
+    webhook_queue.last_error,
+    webhook_queue.created_at,
+    webhook_queue.updated_at,
+    webhook_queue.channel,
+    webhook_queue.endpoint_id,
+    webhook_queue.event_id,
+    webhook_queue.event_nonce,
+    webhook_queue.event_at,
+    webhook_queue.first_attempt_at,
+    webhook_queue.crashes,
+    webhook_queue.lease_until,
+    webhook_queue.lease_token,
+    webhook_queue.target,
+    webhook_queue.lane
+   FROM postrider.webhook_queue;
+
+
+--
+-- Name: VIEW webhook_queue; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.webhook_queue IS 'postrider.webhook_queue under the name operators know.';
+
+
+--
+-- Name: capture_failure_log capture_failure_log_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.capture_failure_log
+    ADD CONSTRAINT capture_failure_log_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: capture_seal capture_seal_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.capture_seal
+    ADD CONSTRAINT capture_seal_pkey PRIMARY KEY (one);
+
+
+--
+-- Name: duties duties_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.duties
+    ADD CONSTRAINT duties_pkey PRIMARY KEY (name);
+
+
+--
+-- Name: endpoint_health endpoint_health_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.endpoint_health
+    ADD CONSTRAINT endpoint_health_pkey PRIMARY KEY (endpoint_id);
+
+
+--
+-- Name: endpoints endpoints_label_is_unique; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.endpoints
+    ADD CONSTRAINT endpoints_label_is_unique UNIQUE (instance_id, label, channel, dialect);
+
+
+--
+-- Name: endpoints endpoints_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.endpoints
+    ADD CONSTRAINT endpoints_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: events events_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.events
+    ADD CONSTRAINT events_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: idempotency_keys idempotency_keys_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (instance_id, key);
+
+
+--
+-- Name: installation installation_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.installation
+    ADD CONSTRAINT installation_pkey PRIMARY KEY (one);
+
+
+--
+-- Name: instances instances_name_key; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.instances
+    ADD CONSTRAINT instances_name_key UNIQUE (name);
+
+
+--
+-- Name: instances instances_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.instances
+    ADD CONSTRAINT instances_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: instances instances_uid_key; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.instances
+    ADD CONSTRAINT instances_uid_key UNIQUE (uid);
+
+
+--
+-- Name: instances instances_vzaps_id_key; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.instances
+    ADD CONSTRAINT instances_vzaps_id_key UNIQUE (vzaps_id);
+
+
+--
+-- Name: migrations migrations_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.migrations
+    ADD CONSTRAINT migrations_pkey PRIMARY KEY (version);
+
+
+--
+-- Name: queue_depth queue_depth_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.queue_depth
+    ADD CONSTRAINT queue_depth_pkey PRIMARY KEY (channel, status);
+
+
+--
+-- Name: queue_depth_snapshot queue_depth_snapshot_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.queue_depth_snapshot
+    ADD CONSTRAINT queue_depth_snapshot_pkey PRIMARY KEY (one);
+
+
+--
+-- Name: rejected_notifications rejected_notifications_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.rejected_notifications
+    ADD CONSTRAINT rejected_notifications_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: schedules schedules_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.schedules
+    ADD CONSTRAINT schedules_pkey PRIMARY KEY (name);
+
+
+--
+-- Name: signing_secrets signing_secrets_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.signing_secrets
+    ADD CONSTRAINT signing_secrets_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: webhook_queue webhook_queue_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.webhook_queue
+    ADD CONSTRAINT webhook_queue_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: attempts_by_delivery; Type: INDEX; Schema: postrider; Owner: -
+--
+
+CREATE INDEX attempts_by_delivery ON postrider.attempts USING btree (delivery_id);
+
+
+--
+-- Name: attempts_by_time; Type: INDEX; Schema: postrider; Owner: -
+--
+
+CREATE INDEX attempts_by_time ON postrider.attempts USING brin (at) WITH (pages_per_range='32', autosummarize='on');
+
+
+--
+-- Name: endpoints_by_instance; Type: INDEX; Schema: postrider; Owner: -
+--
+
+CREATE INDEX endpoints_by_instance ON postrider.endpoints USING btree (instance_id);
+
+
+--
+-- Name: endpoints_unsealed; Type: INDEX; Schema: postrider; Owner: -
+--
+
+CREATE INDEX endpoints_unsealed ON postrider.endpoints USING btree (id) WHERE (((authorization_header IS NOT NULL) AND (authorization_header !~~ 'sealed:%'::text)) OR ((headers IS NOT NULL) AND (headers !~~ 'sealed:%'::text)));
+
+
+--
+-- Name: events_by_time; Type: INDEX; Schema: postrider; Owner: -
+--
+
+CREATE INDEX events_by_time ON postrider.events USING brin (created_at) WITH (pages_per_range='32', autosummarize='on');
+
+
+--
+-- Name: events_by_xid; Type: INDEX; Schema: postrider; Owner: -
+--
+
+CREATE INDEX events_by_xid ON postrider.events USING btree (xid, id);
+
+
+--
+-- Name: idempotency_keys_by_time; Type: INDEX; Schema: postrider; Owner: -
+--
+
+CREATE INDEX idempotency_keys_by_time ON postrider.idempotency_keys USING brin (created_at);
+
+
+--
+-- Name: instances_unsealed; Type: INDEX; Schema: postrider; Owner: -
+--
+
+CREATE INDEX instances_unsealed ON postrider.instances USING btree (id) WHERE ((token IS NOT NULL) AND (token !~~ 'sealed:%'::text));
+
+
+--
+-- Name: queue_changes_by_xid; Type: INDEX; Schema: postrider; Owner: -
+--
+
+CREATE INDEX queue_changes_by_xid ON postrider.queue_changes USING btree (xid);
+
+
+--
+-- Name: signing_secrets_by_endpoint; Type: INDEX; Schema: postrider; Owner: -
+--
+
+CREATE INDEX signing_secrets_by_endpoint ON postrider.signing_secrets USING btree (endpoint_id, id);
+
+
+--
+-- Name: signing_secrets_unsealed; Type: INDEX; Schema: postrider; Owner: -
+--
+
+CREATE INDEX signing_secrets_unsealed ON postrider.signing_secrets USING btree (id) WHERE (secret !~~ 'sealed:%'::text);
+
+
+--
+-- Name: webhook_queue_due; Type: INDEX; Schema: postrider; Owner: -
+--
+
+CREATE INDEX webhook_queue_due ON postrider.webhook_queue USING btree (lane, next_retry_at, id) WHERE (status = 'pending'::text);
+
+
+--
+-- Name: webhook_queue_failed; Type: INDEX; Schema: postrider; Owner: -
+--
+
+CREATE INDEX webhook_queue_failed ON postrider.webhook_queue USING btree (id) WHERE (status = 'failed'::text);
+
+
+--
+-- Name: webhook_queue_unsealed; Type: INDEX; Schema: postrider; Owner: -
+--
+
+CREATE INDEX webhook_queue_unsealed ON postrider.webhook_queue USING btree (id) WHERE ((auth_header IS NOT NULL) AND (auth_header !~~ 'sealed:%'::text));
+
+
+--
+-- Name: webhook_queue check_direct_row; Type: TRIGGER; Schema: postrider; Owner: -
+--
+
+CREATE TRIGGER check_direct_row BEFORE INSERT OR UPDATE OF instance_name, channel, url, endpoint_id, event_id, event_nonce ON postrider.webhook_queue FOR EACH ROW WHEN ((new.endpoint_id IS NULL)) EXECUTE FUNCTION postrider.check_direct_row();
+
+
+--
+-- Name: endpoints endpoint_changed; Type: TRIGGER; Schema: postrider; Owner: -
+--
+
+CREATE TRIGGER endpoint_changed BEFORE UPDATE ON postrider.endpoints FOR EACH ROW EXECUTE FUNCTION postrider.endpoint_changed();
+
+
+--
+-- Name: instances endpoint_part_changed; Type: TRIGGER; Schema: postrider; Owner: -
+--
+
+CREATE TRIGGER endpoint_part_changed AFTER UPDATE OF token, sender, name ON postrider.instances FOR EACH ROW EXECUTE FUNCTION postrider.endpoint_part_changed();
+
+
+--
+-- Name: schedules endpoint_part_changed; Type: TRIGGER; Schema: postrider; Owner: -
+--
+
+CREATE TRIGGER endpoint_part_changed AFTER UPDATE ON postrider.schedules FOR EACH ROW EXECUTE FUNCTION postrider.endpoint_part_changed();
+
+
+--
+-- Name: signing_secrets endpoint_part_changed; Type: TRIGGER; Schema: postrider; Owner: -
+--
+
+CREATE TRIGGER endpoint_part_changed AFTER INSERT OR DELETE OR UPDATE ON postrider.signing_secrets FOR EACH ROW EXECUTE FUNCTION postrider.endpoint_part_changed();
+
+
+--
+-- Name: webhook_queue queue_emptied; Type: TRIGGER; Schema: postrider; Owner: -
+--
+
+CREATE TRIGGER queue_emptied AFTER TRUNCATE ON postrider.webhook_queue FOR EACH STATEMENT EXECUTE FUNCTION postrider.queue_emptied();
+
+
+--
+-- Name: webhook_queue queue_grew; Type: TRIGGER; Schema: postrider; Owner: -
+--
+
+CREATE TRIGGER queue_grew AFTER INSERT ON postrider.webhook_queue REFERENCING NEW TABLE AS grown FOR EACH STATEMENT EXECUTE FUNCTION postrider.queue_grew();
+
+
+--
+-- Name: webhook_queue queue_shrank; Type: TRIGGER; Schema: postrider; Owner: -
+--
+
+CREATE TRIGGER queue_shrank AFTER DELETE ON postrider.webhook_queue REFERENCING OLD TABLE AS shrunk FOR EACH STATEMENT EXECUTE FUNCTION postrider.queue_shrank();
+
+
+--
+-- Name: webhook_queue status_changed_by_hand; Type: TRIGGER; Schema: postrider; Owner: -
+--
+
+CREATE TRIGGER status_changed_by_hand BEFORE UPDATE ON postrider.webhook_queue FOR EACH ROW WHEN (((old.status IS DISTINCT FROM new.status) AND ((new.status = 'pending'::text) OR (new.lease_token IS NOT NULL) OR (old.lease_token IS NULL)))) EXECUTE FUNCTION postrider.status_changed_by_hand();
+
+
+--
+-- Name: endpoint_health endpoint_health_endpoint_id_fkey; Type: FK CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.endpoint_health
+    ADD CONSTRAINT endpoint_health_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES postrider.endpoints(id) ON DELETE CASCADE;
+
+
+--
+-- Name: endpoints endpoints_instance_id_fkey; Type: FK CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.endpoints
+    ADD CONSTRAINT endpoints_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES postrider.instances(id) ON DELETE CASCADE;
+
+
+--
+-- Name: endpoints endpoints_schedule_fkey; Type: FK CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.endpoints
+    ADD CONSTRAINT endpoints_schedule_fkey FOREIGN KEY (schedule) REFERENCES postrider.schedules(name) ON UPDATE CASCADE;
+
+
+--
+-- Name: signing_secrets signing_secrets_endpoint_id_fkey; Type: FK CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.signing_secrets
+    ADD CONSTRAINT signing_secrets_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES postrider.endpoints(id) ON DELETE CASCADE;
+
+
+--
+-- PostgreSQL database dump complete
+--
+
+
