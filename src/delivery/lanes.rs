@@ -36,6 +36,8 @@ struct Lane {
     /// None stands for the present.
     fresh: Option<Position>,
     fresh_rows: i32,
+    /// Whether all that was seen there last was passed over: then looking further takes no room.
+    fresh_barren: bool,
     sweep: Position,
     /// Whether the sweep stopped for want of room, not of rows.
     more: bool,
@@ -93,6 +95,7 @@ impl Lanes {
         let lane = Lane {
             fresh: None,
             fresh_rows: WINDOW_MIN,
+            fresh_barren: false,
             sweep: Position::start(),
             more: true,
             swept_at: None,
@@ -143,8 +146,13 @@ impl Lanes {
         let mut left = room;
         for index in self.in_turn() {
             let lane = &self.all[index];
-            let rows = lane.fresh_rows.min(left.max(1));
-            left -= rows;
+            let rows = if lane.fresh_barren {
+                lane.fresh_rows
+            } else {
+                let rows = lane.fresh_rows.min(left.max(1));
+                left -= rows;
+                rows
+            };
             windows.push(Window {
                 lane: lane_number(index),
                 after: lane.fresh.unwrap_or(Position::end()),
@@ -197,7 +205,7 @@ impl Lanes {
                 let index = usize::from(window.lane.unsigned_abs()) % LANES;
                 let lane = &mut self.all[index];
                 if fresh {
-                    lane.fresh_end(window, *end);
+                    lane.fresh_end(window, *end, looked.taken[index] > 0);
                 } else {
                     lane.sweep_end(window, *end, looked.taken[index] > 0, now);
                 }
@@ -232,11 +240,13 @@ impl Default for Lanes {
 
 impl Lane {
     /// Moves the fresh cursor.
-    fn fresh_end(&mut self, window: &Window, end: Option<Reached>) {
+    fn fresh_end(&mut self, window: &Window, end: Option<Reached>, brought: bool) {
         let Some(end) = end else {
             self.fresh_rows = WINDOW_MIN;
+            self.fresh_barren = false;
             return;
         };
+        self.fresh_barren = !brought;
         if end.rows < i64::from(window.rows) {
             self.fresh = Some(end.end);
             self.fresh_rows = (self.fresh_rows / 2).max(WINDOW_MIN);
@@ -328,20 +338,29 @@ mod tests {
         );
     }
 
+    /// What a claim of an empty queue found.
+    fn nothing() -> Looked<'static> {
+        Looked {
+            reached: &[],
+            taken: [0; LANES],
+            took: Duration::from_millis(1),
+        }
+    }
+
     #[test]
     fn whoever_looked_at_the_fresh_ends_owes_a_sweep_and_nobody_else_does() {
         let mut lanes = Lanes::new();
         let start = Instant::now();
         let plan = lanes.plan(1000, start);
-        lanes.found(&plan, &[], &[0; LANES], Duration::from_millis(1), start);
+        lanes.found(&plan, &nothing(), start);
         assert_eq!(lanes.due_at(), None);
         let rung = start + Duration::from_millis(300);
         let plan = lanes.plan(1000, rung);
-        lanes.found(&plan, &[], &[0; LANES], Duration::from_millis(1), rung);
+        lanes.found(&plan, &nothing(), rung);
         assert_eq!(lanes.due_at(), Some(start + SWEEP_EVERY));
         let swept = start + SWEEP_EVERY;
         let plan = lanes.plan(1000, swept);
-        lanes.found(&plan, &[], &[0; LANES], Duration::from_millis(1), swept);
+        lanes.found(&plan, &nothing(), swept);
         assert_eq!(lanes.due_at(), None);
     }
 
@@ -434,6 +453,32 @@ mod tests {
         }
         assert_eq!(lanes.all[5].fresh, None);
         assert!(lanes.all[5].more);
+    }
+
+    #[test]
+    fn a_flood_of_what_is_passed_over_is_left_behind_however_little_room_there_is() {
+        let mut lanes = Lanes::new();
+        let start = Instant::now();
+        let mut claims = 0;
+        let mut leapt = false;
+        while !leapt {
+            claims += 1;
+            assert!(claims < 10, "it crawls");
+            let plan = lanes.plan(1, start);
+            let reached = answer(&plan, |window| {
+                if window.lane == 5 && window.fresh {
+                    1_000_000
+                } else {
+                    0
+                }
+            });
+            let looked = Looked {
+                reached: &reached,
+                ..nothing()
+            };
+            lanes.found(&plan, &looked, start);
+            leapt = lanes.all[5].fresh.is_none();
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod chaos_postgres;
 mod chaos_time;
 mod chaos_workers;
 mod endpoints;
+mod neighbours;
 mod news;
 mod operator;
 mod poison;
