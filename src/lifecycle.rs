@@ -200,7 +200,7 @@ impl Signals {
             } => tokio::select! {
                 _ = interrupt.recv() => "SIGINT",
                 _ = terminate.recv() => "SIGTERM",
-                Some(_) = async { hang_up.as_mut()?.recv().await } => "SIGHUP",
+                Some(()) = async { hang_up.as_mut()?.recv().await } => "SIGHUP",
             },
             Self::Scripted(script) => match script.recv().await {
                 Some(name) => name,

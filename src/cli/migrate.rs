@@ -1,5 +1,6 @@
 //! `postrider migrate`: brings the schema up to date.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -51,21 +52,20 @@ fn said(done: &Done) -> String {
     if done.applied.is_empty() {
         return format!("up to date, at migration {}", done.version);
     }
-    let mut text: String = done
-        .applied
-        .iter()
-        .map(|one| {
-            format!(
-                "applied {:04} {} ({} ms)\n",
-                one.version, one.name, one.duration_ms
-            )
-        })
-        .collect();
+    let mut text = String::new();
+    for Applied {
+        version,
+        name,
+        duration_ms,
+    } in &done.applied
+    {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "applied {version:04} {name} ({duration_ms} ms)");
+    }
     let count = i64::try_from(done.applied.len()).unwrap_or(i64::MAX);
-    text.push_str(&format!(
-        "up to date, at migration {}: {} applied",
-        done.version,
-        counted(count, "migration", "migrations")
-    ));
-    text
+    let counted = counted(count, "migration", "migrations");
+    text + &format!(
+        "up to date, at migration {}: {counted} applied",
+        done.version
+    )
 }

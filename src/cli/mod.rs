@@ -82,7 +82,7 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Instance(arguments) => instance::run(&cli.globals, &arguments).await,
         Command::Endpoint(arguments) => endpoint::run(&cli.globals, &arguments).await,
         Command::Queue(arguments) => queue::run(&cli.globals, &arguments).await,
-        Command::Doctor(arguments) => doctor::run(&cli.globals, &arguments).await,
+        Command::Doctor(arguments) => Box::pin(doctor::run(&cli.globals, &arguments)).await,
         Command::Adopt(arguments) => adopt::run(&cli.globals, &arguments).await,
         Command::Pg(arguments) => pg::run(&cli.globals, &arguments).await,
         Command::Config(arguments) => config::run(&cli.globals, &arguments),

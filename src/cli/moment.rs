@@ -27,6 +27,10 @@ impl Moment {
     }
 }
 
+/// What both forms look like.
+const FORMS: &str =
+    "write an age such as 90s, 30min, 2h or 7d, or a moment such as 2026-01-31T08:00:00Z";
+
 impl FromStr for Moment {
     type Err = &'static str;
 
@@ -34,9 +38,6 @@ impl FromStr for Moment {
         if let Ok(at) = OffsetDateTime::parse(text, &Rfc3339) {
             return Ok(Self::At(at));
         }
-        /// What both forms look like.
-        const FORMS: &str =
-            "write an age such as 90s, 30min, 2h or 7d, or a moment such as 2026-01-31T08:00:00Z";
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (number, unit) = text.split_at(digits);
         let seconds = match unit.trim() {

@@ -1,6 +1,7 @@
 //! What commands print: tables for people, JSON for scripts.
 
-use std::io::{self, Write};
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 
 use clap::Args;
 use serde::Serialize;
@@ -67,7 +68,8 @@ impl Table {
         for row in &self.rows {
             let mut line = String::new();
             for (cell, width) in row.iter().zip(&widths) {
-                line.push_str(&format!("{cell:<width$}  "));
+                // Writing to a String cannot fail.
+                let _ = write!(line, "{cell:<width$}  ");
             }
             text.push_str(line.trim_end());
             text.push('\n');
@@ -79,17 +81,13 @@ impl Table {
 /// `name: value`, one a line, the values below each other.
 pub(super) fn fields(fields: &[(&str, String)]) -> String {
     let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 2;
-    fields
-        .iter()
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| {
-            format!(
-                "{:<width$}{}\n",
-                format!("{name}:"),
-                one_line(value.clone())
-            )
-        })
-        .collect()
+    let mut text = String::new();
+    for (name, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
+        let name = format!("{name}:");
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{name:<width$}{}", one_line(value.clone()));
+    }
+    text
 }
 
 /// To the second; scripts get all of it.

@@ -57,7 +57,7 @@ struct Dead {
 /// `queue attempts`.
 #[derive(Debug, Args)]
 struct Attempts {
-    /// The delivery: webhook_queue.id
+    /// The delivery: `webhook_queue.id`
     id: i64,
     #[command(flatten)]
     format: Format,
@@ -97,7 +97,7 @@ pub(super) async fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Res
         let database = &session.database;
         match &arguments.action {
             Action::Stats(format) => {
-                format.print(&database.queue_stats().await?, |lines| stats(lines))?
+                format.print(&database.queue_stats().await?, |lines| stats(lines))?;
             }
             Action::Dead(dead) => {
                 let letters = database
@@ -155,12 +155,9 @@ fn stats(lines: &[QueueLine]) -> String {
     }
     let mut text = table.or("the queue is empty");
     if let Some(line) = lines.first() {
-        text.push_str(&format!("as of {}", moment(line.as_of)));
+        text = text + "as of " + &moment(line.as_of);
         if let Some(due) = line.oldest_due_at {
-            text.push_str(&format!(
-                "; the oldest due delivery waits since {}",
-                moment(due)
-            ));
+            text = text + "; the oldest due delivery waits since " + &moment(due);
         }
     }
     text

@@ -9,6 +9,7 @@ use super::{Database, Error};
 
 /// The server.
 #[derive(Debug, Clone, FromRow)]
+#[expect(clippy::struct_excessive_bools, reason = "a row of facts")]
 pub struct Server {
     /// As `server_version_num` has it.
     pub version: i32,

@@ -201,12 +201,11 @@ async fn missing(connection: &mut PgConnection) -> Result<Vec<i64>, Error> {
 
 /// Whether it failed because somebody else held a lock for too long.
 fn waited_in_vain(error: &Error) -> bool {
-    let source = match error {
-        Error::Driver { source, .. } => source,
-        Error::Migrate(
-            MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _),
-        ) => source,
-        _ => return false,
+    let (Error::Driver { source, .. }
+    | Error::Migrate(MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _))) =
+        error
+    else {
+        return false;
     };
     let code = source
         .as_database_error()

@@ -16,7 +16,8 @@ use super::Globals;
 use super::output::Format;
 use crate::config::Config;
 use crate::crypto::Keyring;
-use crate::db::{doorbell, migrate};
+use crate::db::doctor::Server;
+use crate::db::{Database, doorbell, migrate};
 use crate::source::Source;
 use finding::{Finding, Level, judge};
 
@@ -40,7 +41,7 @@ pub struct Arguments {
 pub(super) async fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = globals.start()?;
     let source = Source::attach(&config).await?;
-    let findings = examine(&config, &source).await;
+    let findings = Box::pin(examine(&config, &source)).await;
     source.close().await;
     arguments
         .format
@@ -62,11 +63,7 @@ pub(super) async fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Res
 async fn examine(config: &Config, source: &Source) -> Vec<Finding> {
     let database = source.database();
     if let Err(error) = database.ping().await {
-        return vec![Finding::failure(
-            "connection",
-            crate::causes::Causes(&error).to_string(),
-            "see that Postgres runs there and lets us in; `postrider config` shows which database.url is in force",
-        )];
+        return server::no_connection(&crate::causes::Causes(&error).to_string());
     }
     let mut findings = vec![Finding::ok("connection", "the database answers")];
     let server = database.doctor_server().await;
@@ -82,7 +79,7 @@ async fn examine(config: &Config, source: &Source) -> Vec<Finding> {
     findings.extend(judge("clock", there, |there| {
         server::clock(before, there, OffsetDateTime::now_utc())
     }));
-    let line = doorbell::probe_line(&source.direct).await;
+    let line = Box::pin(doorbell::probe_line(&source.direct)).await;
     findings.extend(server::doorbell(config.doorbell.enabled, line));
     let progress = migrate::progress(&source.direct).await;
     let has_schema = match &progress {
@@ -93,27 +90,7 @@ async fn examine(config: &Config, source: &Source) -> Vec<Finding> {
         schema::migrations(&progress)
     }));
     if has_schema {
-        findings.extend(judge(
-            "installation",
-            database.doctor_schema().await,
-            |facts| schema::schema(&facts),
-        ));
-        findings.extend(judge(
-            "workers",
-            database.doctor_presence().await,
-            |facts| schema::presence(&facts),
-        ));
-        let keyring = Keyring::new(config.encryption.key.as_ref(), &config.encryption.old_keys);
-        findings.extend(judge(
-            "encryption",
-            database.doctor_secrets().await,
-            |facts| secrets::secrets(keyring, &facts),
-        ));
-        findings.extend(judge(
-            "autovacuum",
-            database.doctor_tables().await,
-            |facts| hazards::vacuum(known.as_ref(), &facts),
-        ));
+        findings.extend(of_the_schema(config, &database, known.as_ref()).await);
     }
     let sees_all = known.is_some_and(|server| server.sees_all_sessions);
     findings.extend(judge(
@@ -129,6 +106,30 @@ async fn examine(config: &Config, source: &Source) -> Vec<Finding> {
     findings.extend(schema::public_url(config));
     database.close().await;
     findings
+}
+
+/// What can only be looked at where we are installed.
+async fn of_the_schema(
+    config: &Config,
+    database: &Database,
+    server: Option<&Server>,
+) -> Vec<Finding> {
+    let installed = database.doctor_schema().await;
+    let present = database.doctor_presence().await;
+    let keyring = Keyring::new(config.encryption.key.as_ref(), &config.encryption.old_keys);
+    let stored = database.doctor_secrets().await;
+    let tables = database.doctor_tables().await;
+    [
+        judge("installation", installed, |facts| schema::schema(&facts)),
+        judge("workers", present, |facts| schema::presence(&facts)),
+        judge("encryption", stored, |facts| {
+            secrets::secrets(keyring, &facts)
+        }),
+        judge("autovacuum", tables, |facts| {
+            hazards::vacuum(server, &facts)
+        }),
+    ]
+    .concat()
 }
 
 /// For people.

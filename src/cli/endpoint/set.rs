@@ -54,6 +54,10 @@ pub(super) struct Arguments {
 #[command(
     next_help_heading = "Secrets (sealed before they are written, where ENCRYPTION_KEY is set)"
 )]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 struct Secrets {
     /// Take the whole Authorization header, as "Bearer …", from this file; - is standard input
     #[arg(long, value_name = "FILE", group = "authorization")]
@@ -106,7 +110,7 @@ struct Options {
     /// The whole attempt, in milliseconds [default: the schedule's]
     #[arg(long, value_name = "NUMBER")]
     timeout_ms: Option<i32>,
-    /// Attempts in flight in one worker [default: worker.in_flight_per_endpoint_max]
+    /// Attempts in flight in one worker [default: as the worker is configured]
     #[arg(long, value_name = "NUMBER")]
     max_in_flight: Option<i32>,
 }

@@ -12,6 +12,7 @@ use crate::db::{Database, Error};
 
 /// A line of `postrider.endpoint_list`: everything but the secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+#[expect(clippy::struct_excessive_bools, reason = "a row of a view")]
 pub struct EndpointLine {
     /// Its id.
     pub id: i64,

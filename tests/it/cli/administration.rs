@@ -177,6 +177,7 @@ async fn a_secret_given_in_sql_is_sealed_by_a_running_worker_within_five_seconds
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story")]
 async fn an_endpoint_is_set_changed_and_cleared_and_keeps_what_is_not_said() {
     let database = postgres::database().await;
     let program = Program::with(&database).variable("AUTH", "Bearer x");
@@ -332,6 +333,7 @@ async fn what_cannot_be_an_endpoint_is_refused_with_the_reason_and_without_its_s
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story")]
 async fn an_endpoint_is_disabled_tested_and_deleted() {
     let database = postgres::database().await;
     let program = Program::with(&database);

@@ -1,9 +1,10 @@
 //! `postrider doctor` on deployments that are well and on such that are not.
 
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, Connection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 use super::program::{KEY, Program, Said, poll};
+use crate::support::pooler::Pooler;
 use crate::support::postgres;
 
 /// The findings of a check, as level and message; none may show a secret.
@@ -233,5 +234,22 @@ async fn a_copy_is_a_failure() {
         "installation",
         "failure",
         "nothing is delivered from it",
+    );
+}
+
+#[tokio::test]
+async fn a_pooler_in_between_is_named_with_the_remedy() {
+    let database = postgres::database().await;
+    let pooler = Pooler::before(database.options()).await;
+    let address = pooler.options().to_url_lossy().to_string();
+    let said = Program::with(&database)
+        .variable("POSTRIDER_DATABASE__DIRECT_URL", &address)
+        .run(&["doctor", "--json"])
+        .await;
+    found(
+        &said,
+        "doorbell",
+        "warning",
+        "a pooler in transaction mode is in between",
     );
 }

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::support::postgres::TestDatabase;
@@ -127,8 +128,10 @@ impl Program {
             logged.push(event);
         }
         // What it says later must not fill the pipe.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let mut reading = JoinSet::new();
+        reading.spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Serving {
+            _reading: reading,
             child,
             address: address.unwrap(),
         }
@@ -152,6 +155,7 @@ impl Program {
 pub(super) struct Serving {
     child: Child,
     address: String,
+    _reading: JoinSet<()>,
 }
 
 impl Serving {
