@@ -31,7 +31,7 @@ fn reference() -> Vec<(String, String)> {
     let mut section = String::new();
     for line in text("src/config/default.toml").lines() {
         if let Some(name) = line.strip_prefix('[') {
-            section = name.trim_end_matches(']').to_owned();
+            name.trim_end_matches(']').clone_into(&mut section);
         } else if let (false, Some((key, default))) =
             (line.starts_with('#'), line.split_once(" = "))
         {
