@@ -64,7 +64,12 @@ impl Lock {
     /// Asks for the lock, for a slice of time.
     pub(super) async fn ask(&mut self) -> sqlx::Result<Answer> {
         let ask = sqlx::raw_sql("select postrider.ask()").fetch_one(&mut self.connection);
-        let answer: Option<String> = within(ask).await?.try_get(0)?;
+        let answer: Option<String> = match within(ask).await {
+            Ok(row) => row.try_get(0)?,
+            // It was cancelled before the function could catch that.
+            Err(error) if is_cancel(&error) => None,
+            Err(error) => return Err(error),
+        };
         Ok(match answer.as_deref() {
             Some("at once") => Answer::GrantedAtOnce,
             Some(_) => Answer::GrantedAfterWait,
@@ -74,18 +79,13 @@ impl Lock {
 
     /// Gives back whatever is held. After a cancelled request that may be the lock, whatever the answer was.
     pub(super) async fn release(&mut self) -> sqlx::Result<()> {
-        /// What a statement ends with when it is cancelled.
-        const QUERY_CANCELED: &str = "57014";
+        // A cancel may arrive late and hit this instead; there are no more cancels than slices of asking.
         let mut tries_left = 3;
         loop {
             let unlock = sqlx::raw_sql("select pg_advisory_unlock_all()");
             let result = within(unlock.execute(&mut self.connection)).await;
-            let late_cancel = result.as_ref().is_err_and(|error| {
-                let error = error.as_database_error();
-                error.and_then(sqlx::error::DatabaseError::code).as_deref() == Some(QUERY_CANCELED)
-            });
             tries_left -= 1;
-            if !late_cancel || tries_left == 0 {
+            if tries_left == 0 || !result.as_ref().is_err_and(is_cancel) {
                 return result.map(drop);
             }
         }
@@ -115,6 +115,16 @@ impl Lock {
         within(sqlx::raw_sql("commit").execute(&mut self.connection)).await?;
         Ok(())
     }
+}
+
+/// Whether a statement ended because it was cancelled.
+fn is_cancel(error: &sqlx::Error) -> bool {
+    /// `query_canceled`.
+    const QUERY_CANCELED: &str = "57014";
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
+    code.as_deref() == Some(QUERY_CANCELED)
 }
 
 /// Who answers.

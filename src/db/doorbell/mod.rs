@@ -96,6 +96,17 @@ impl Default for DoorbellSettings {
     }
 }
 
+/// Whether a bell hears rings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hearing {
+    /// It is not connected, yet or any more; it polls meanwhile.
+    NotYet,
+    /// It does.
+    Rings,
+    /// It cannot, on this connection, or it is not meant to: it polls.
+    Polling,
+}
+
 /// The bell of this process. Clones share it; [`Doorbell::run`] runs it, once.
 #[derive(Debug, Clone)]
 pub struct Doorbell {
@@ -126,6 +137,11 @@ impl Doorbell {
     /// Someone to be told when to poll.
     pub fn subscribe(&self) -> Listener {
         Listener::new(Arc::clone(&self.shared))
+    }
+
+    /// Whether it hears rings now.
+    pub fn hearing(&self) -> Hearing {
+        self.shared.hearing()
     }
 
     /// Says that there is work about, though no poll of a subscriber found it.

@@ -19,17 +19,16 @@ pub enum Verdict {
 
 /// Looks, harmlessly: no lock, no setting.
 pub(super) async fn probe(ears: &mut Ears, lock: &mut Lock) -> sqlx::Result<Verdict> {
-    // While the transaction keeps one server busy, a pooler must serve the other connection from another one: unless it
-    // keeps many idle and takes them in turns, somebody changes servers or two meet at the same.
+    // While the transaction keeps one server busy, a pooler serves the other connection from another one. One that takes
+    // the server used last, or the next in turn, is seen by one of these.
     let in_transaction = lock.begin().await?;
-    let beside = ears.ask_backend().await?;
+    let mut backends = vec![ears.backend(), ears.ask_backend().await?];
     lock.commit().await?;
-    let after = ears.ask_backend().await?;
-    let own_servers = beside == ears.backend()
-        && after == ears.backend()
-        && in_transaction == lock.backend()
-        && beside != in_transaction;
-    if !own_servers {
+    backends.push(ears.ask_backend().await?);
+    backends.push(ears.ask_backend().await?);
+    let same_for_ears = backends.iter().all(|&backend| backend == ears.backend());
+    let same_for_lock = in_transaction == lock.backend();
+    if !same_for_ears || !same_for_lock || lock.backend() == ears.backend() {
         return Ok(Verdict::Pooled);
     }
     // The test that decides: from one connection to the other, without the other asking for anything meanwhile.

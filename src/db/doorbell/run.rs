@@ -8,13 +8,13 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::Doorbell;
 use super::cycle::Cycle;
 use super::ears::Ears;
 use super::lock::Lock;
 use super::probe::{Verdict, probe};
 use super::shared::Shared;
 use super::window::Window;
+use super::{Doorbell, Hearing};
 
 /// The first wait before connecting again.
 const RECONNECT_FIRST: Duration = Duration::from_millis(100);
@@ -60,6 +60,7 @@ impl Doorbell {
     async fn run_for_ever(&self) {
         let mut work = self.shared.works();
         if self.shared.settings.polling_only {
+            self.shared.set_hearing(Hearing::Polling);
             return poll_for_ever(&self.shared, &mut work).await;
         }
         while !self.shared.has_listeners() {
@@ -70,6 +71,10 @@ impl Doorbell {
         loop {
             let Err(trouble) = self.connected(&mut work, &mut health).await;
             self.shared.doze();
+            self.shared.set_hearing(match trouble {
+                Trouble::Lost(_) => Hearing::NotYet,
+                Trouble::Unusable(_) => Hearing::Polling,
+            });
             let wait = health.bad(&trouble, self.shared.settings.floor_poll);
             drop(timeout(wait, poll_for_ever(&self.shared, &mut work)).await);
         }
@@ -83,6 +88,7 @@ impl Doorbell {
     ) -> Result<Infallible, Trouble> {
         let (ears, lock) = connect(&self.options).await?;
         health.good();
+        self.shared.set_hearing(Hearing::Rings);
         let settings = &self.shared.settings;
         let mut cycle = Cycle {
             ears,

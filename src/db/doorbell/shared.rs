@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::DoorbellSettings;
+use super::{DoorbellSettings, Hearing};
 use crate::metrics::Metrics;
 
 /// What listeners go by.
@@ -27,6 +27,8 @@ pub(super) struct Shared {
     beat: watch::Sender<Beat>,
     /// To the bell: rises with each poll that found something.
     work: watch::Sender<u64>,
+    /// Whether rings are heard.
+    hearing: watch::Sender<Hearing>,
 }
 
 impl Shared {
@@ -41,6 +43,7 @@ impl Shared {
             metrics,
             beat: watch::Sender::new(beat),
             work: watch::Sender::new(0),
+            hearing: watch::Sender::new(Hearing::NotYet),
         }
     }
 
@@ -52,6 +55,16 @@ impl Shared {
     /// For the bell. What came before does not count.
     pub(super) fn works(&self) -> watch::Receiver<u64> {
         self.work.subscribe()
+    }
+
+    /// Whether rings are heard.
+    pub(super) fn hearing(&self) -> Hearing {
+        *self.hearing.borrow()
+    }
+
+    /// It is known whether rings are heard.
+    pub(super) fn set_hearing(&self, hearing: Hearing) {
+        self.hearing.send_replace(hearing);
     }
 
     /// Whether anybody listens.

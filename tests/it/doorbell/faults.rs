@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postrider::db::doorbell::DoorbellSettings;
+use postrider::db::doorbell::{DoorbellSettings, Hearing};
 use sqlx::PgConnection;
 
 use super::support::{
@@ -47,7 +47,13 @@ async fn behind_a_pooler_in_transaction_mode_it_polls_and_takes_no_lock() {
         watcher.sees(event, Duration::from_secs(5)).await;
         assert_eq!(locks(&mut writer).await, 0, "a lock leaked into the pool");
     }
+    until("it knows the pooler", PATIENCE, async || {
+        watcher.bell.hearing() == Hearing::Polling
+    })
+    .await;
     assert_eq!(watcher.count("postrider_doorbell_sleeps_total"), 0);
+    let event = emit(&mut writer).await;
+    watcher.sees(event, Duration::from_secs(5)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,6 +28,8 @@ pub(super) fn only_the_bell() -> DoorbellSettings {
 /// One process that listens: a bell and a subscriber.
 #[derive(Debug)]
 pub(super) struct Watcher {
+    /// Its bell.
+    pub(super) bell: Doorbell,
     /// When which event was seen first.
     seen: Arc<Mutex<HashMap<i64, Instant>>>,
     /// What the bell counted.
@@ -52,8 +54,9 @@ impl Watcher {
             async move { bell.run(CancellationToken::new()).await }
         });
         let connection = database.connection().await;
-        tasks.spawn(watch(bell, connection, Arc::clone(&seen)));
+        tasks.spawn(watch(bell.clone(), connection, Arc::clone(&seen)));
         Watcher {
+            bell,
             seen,
             exporter,
             _tasks: tasks,
