@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::ears::{Ears, Heard};
 use super::lock::{Answer, Lock, TOUCH_INTERVAL};
@@ -80,6 +80,7 @@ impl Cycle<'_> {
         let mut verdict_at = Some(woken_at + Window::AT_ONCE);
         let mut rows_begun = ears.rows_begun().await?;
         let mut readings = interval(shared.settings.awake_min / 4 + Duration::from_millis(1));
+        readings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
@@ -94,18 +95,22 @@ impl Cycle<'_> {
                     verdict_at = None;
                     window.shrink();
                 }
-                _ = readings.tick() => {
-                    let now_begun = ears.rows_begun().await?;
-                    if now_begun != rows_begun {
-                        rows_begun = now_begun;
-                        last_work = Instant::now();
-                    }
-                }
                 _ = touches.tick() => lock.touch().await?,
                 Ok(()) = work.changed() => last_work = Instant::now(),
+                // Before the next reading: on a slow machine readings could be due without end.
                 () = sleep_until(last_work + window.present()) => {
-                    if ears.rows_begun().await? == rows_begun {
+                    let begun = ears.rows_begun().await?;
+                    if begun == rows_begun {
                         return Ok(());
+                    }
+                    rows_begun = begun;
+                    last_work = Instant::now();
+                }
+                _ = readings.tick() => {
+                    let begun = ears.rows_begun().await?;
+                    if begun != rows_begun {
+                        rows_begun = begun;
+                        last_work = Instant::now();
                     }
                 }
             }
@@ -177,6 +182,7 @@ impl Cycle<'_> {
         let granted_at = Instant::now();
         let mut look_due = after_wait;
         let mut touches = interval(TOUCH_INTERVAL);
+        touches.set_missed_tick_behavior(MissedTickBehavior::Delay);
         touches.reset();
         loop {
             tokio::select! {

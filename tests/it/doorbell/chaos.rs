@@ -52,7 +52,7 @@ async fn chaos(listeners: usize) -> usize {
     })
     .await;
     let end = Instant::now() + duration();
-    let (mut lags, mut rounds) = (Vec::new(), 0);
+    let (mut lags, mut rounds) = (Vec::new(), 0_u64);
     while Instant::now() < end {
         rounds += 1;
         let (round, stall) = tokio::join!(
@@ -80,6 +80,10 @@ async fn chaos(listeners: usize) -> usize {
         lags[lags.len() / 2],
         lags[lags.len() * 99 / 100],
         lags[lags.len() - 1],
+    );
+    assert!(
+        sleeps > rounds / 4 * watchers.len() as u64,
+        "they hardly slept, so this says nothing"
     );
     lags.len()
 }

@@ -57,6 +57,26 @@ async fn behind_a_pooler_in_transaction_mode_it_polls_and_takes_no_lock() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn it_keeps_its_connections_while_awake_for_long() {
+    let database = database().await;
+    let settings = DoorbellSettings {
+        awake_min: Duration::from_secs(15),
+        ..with_floor()
+    };
+    let watcher = Watcher::start(&database, database.options(), settings).await;
+    until("it hears", PATIENCE, async || {
+        watcher.bell.hearing() == Hearing::Rings
+    })
+    .await;
+    // Longer than the server lets the lock's connection be idle; shorter than the bell is awake.
+    until("it falls asleep", PATIENCE, async || {
+        assert_eq!(watcher.bell.hearing(), Hearing::Rings);
+        watcher.count("postrider_doorbell_sleeps_total") > 0
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn it_rings_again_after_its_connections_were_ended() {
     let database = database().await;
     let watcher = Watcher::start(&database, database.options(), only_the_bell()).await;
