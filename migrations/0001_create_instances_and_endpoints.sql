@@ -83,6 +83,8 @@ create table postrider.endpoints (
 , state_reason text
 , state_changed_at timestamptz not null default now()
 , version bigint not null default nextval('postrider.endpoint_version')
+, attempts_max integer not null default 5
+, lane smallint not null generated always as ((hashint8(id) & 63)::smallint) stored
 , created_at timestamptz not null default now()
 , updated_at timestamptz not null default now()
 , constraint endpoints_label_is_unique unique (instance_id, label, channel, dialect)
@@ -115,6 +117,8 @@ comment on column postrider.endpoints.max_in_flight is 'Attempts in flight in on
 comment on column postrider.endpoints.state is 'enabled; paused (410 or long failure: rows queued and held); disabled (by its owner: no new rows, pending ones held).';
 comment on column postrider.endpoints.state_reason is 'Why it is not enabled.';
 comment on column postrider.endpoints.state_changed_at is 'Since when.';
+comment on column postrider.endpoints.attempts_max is 'max_attempts, or the schedule''s: kept here by trigger, so that fan-out reads one table.';
+comment on column postrider.endpoints.lane is 'The lane of its deliveries.';
 comment on column postrider.endpoints.version is 'Rises with every change that workers must see.';
 comment on column postrider.endpoints.created_at is 'When it was created.';
 comment on column postrider.endpoints.updated_at is 'When it last changed.';
@@ -158,6 +162,8 @@ comment on column postrider.endpoint_health.alerted_percent is 'How much of the 
 -- A change of any part an attempt is made from raises the version, so that a worker never uses a stale copy.
 create function postrider.endpoint_changed() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
+  new.attempts_max := coalesce(new.max_attempts, (select s.max_attempts from postrider.schedules s where s.name = new.schedule));
+  if tg_op = 'INSERT' then return new; end if;
   new.version := nextval('postrider.endpoint_version');
   new.updated_at := now();
   if new.state is distinct from old.state then
@@ -167,7 +173,7 @@ begin
   return new;
 end $$;
 comment on function postrider.endpoint_changed() is 'Trigger: a changed endpoint gets a new version.';
-create trigger endpoint_changed before update on postrider.endpoints
+create trigger endpoint_changed before insert or update on postrider.endpoints
   for each row execute function postrider.endpoint_changed();
 
 create function postrider.endpoint_part_changed() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$

@@ -40,23 +40,60 @@ exception when lock_not_available or query_canceled then
 end $$;
 comment on function postrider.ask() is 'For listeners: asks for the doorbell''s lock for up to 900 ms. ''at once'' or ''after a wait'' when granted, null when not (when cancelled, it may be held all the same).';
 
-create function postrider.queue_grew() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+create function postrider.check_row(queued postrider.webhook_queue) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  -- Nearly every statement adds rows of one kind, and then grouping them would cost three times as much.
-  insert into postrider.queue_changes (channel, status, change)
-  select min(channel), min(status), count(*) from grown having min(channel) = max(channel) and min(status) = max(status);
-  if not found then
-    insert into postrider.queue_changes (channel, status, change)
-    select channel, status, count(*) from grown group by channel, status;
-    if not found then return null; end if;
+  if coalesce(queued.instance_name, '') = '' then
+    raise exception using errcode = 'check_violation', constraint = 'webhook_queue_instance_is_named', schema = 'postrider', table = 'webhook_queue',
+      message = 'postrider: a delivery names no instance', hint = 'Set instance_name.';
+  elsif queued.channel = 'webhook' and coalesce(queued.url, '') !~* '^https?://[^[:space:]]+$' then
+    raise exception using errcode = 'check_violation', constraint = 'webhook_queue_url_is_http', schema = 'postrider', table = 'webhook_queue',
+      message = format('postrider: the URL of a delivery for %L is not one', queued.instance_name), hint = 'It begins with http:// or https:// and has no spaces.';
+  elsif (queued.event_id is null) <> (queued.event_nonce is null) then
+    raise exception using errcode = 'check_violation', constraint = 'webhook_queue_event_is_whole', schema = 'postrider', table = 'webhook_queue',
+      message = 'postrider: event_id and event_nonce of a delivery belong together', hint = 'Set both or neither.';
   end if;
-  -- As in ring(), which is only called when somebody sleeps.
-  if not pg_try_advisory_xact_lock_shared(1886351988, 'postrider'::regnamespace::oid::integer) then perform postrider.ring(); end if;
-  return null;
 end $$;
-comment on function postrider.queue_grew() is 'Trigger: counts new rows into the queue''s depth and rings.';
-create trigger queue_grew after insert on postrider.webhook_queue
-  referencing new table as grown for each statement execute function postrider.queue_grew();
+comment on function postrider.check_row(postrider.webhook_queue) is 'Raises an error that names what is wrong with a row written by hand.';
+
+-- A row inserted by hand: fan-out names the lane and counts what it queues, people do not.
+create function postrider.row_inserted_by_hand() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform postrider.check_row(new);
+  new.target := coalesce(new.endpoint_id, -1 - (hashtextextended(new.instance_name || chr(31) || new.url, 0) & 4611686018427387903));
+  new.lane := hashint8(new.target) & 63;
+  insert into postrider.queue_changes (channel, status, change) values (new.channel, new.status, 1);
+  if new.auth_header is not null and new.auth_header not like 'sealed:%' then
+    insert into postrider.unsealed_rows (delivery_id) values (new.id);
+  end if;
+  if new.status = 'pending' then perform postrider.ring(); end if;
+  return new;
+end $$;
+comment on function postrider.row_inserted_by_hand() is 'Trigger: checks a row inserted directly, gives it its lane, counts it into the queue''s depth and rings.';
+create trigger row_inserted_by_hand before insert on postrider.webhook_queue
+  for each row when (new.lane is null) execute function postrider.row_inserted_by_hand();
+
+create function postrider.row_changed_by_hand() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if new.endpoint_id is null then perform postrider.check_row(new); end if;
+  new.target := coalesce(new.endpoint_id, -1 - (hashtextextended(new.instance_name || chr(31) || new.url, 0) & 4611686018427387903));
+  new.lane := hashint8(new.target) & 63;
+  if new.auth_header is not null and new.auth_header not like 'sealed:%' then
+    insert into postrider.unsealed_rows (delivery_id) values (new.id);
+  end if;
+  return new;
+end $$;
+comment on function postrider.row_changed_by_hand() is 'Trigger: checks a row whose destination is changed, and gives it the lane of the new one.';
+create trigger row_changed_by_hand before update of instance_name, channel, url, auth_header, endpoint_id, event_id, event_nonce on postrider.webhook_queue
+  for each row when (new.endpoint_id is null or new.endpoint_id is distinct from old.endpoint_id) execute function postrider.row_changed_by_hand();
+
+create function postrider.lane_set_by_hand() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  raise exception using errcode = 'check_violation', constraint = 'webhook_queue_lane_follows_target', schema = 'postrider', table = 'webhook_queue',
+    message = 'postrider: target and lane of a delivery follow from its destination', hint = 'Leave them out.';
+end $$;
+comment on function postrider.lane_set_by_hand() is 'Trigger: refuses what would hide a row from the workers.';
+create trigger lane_set_by_hand before update of target, lane on postrider.webhook_queue
+  for each row execute function postrider.lane_set_by_hand();
 
 create function postrider.queue_shrank() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin

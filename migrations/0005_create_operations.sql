@@ -24,7 +24,7 @@ begin
   update postrider.webhook_queue q set status = 'failed', last_error = 'the instance was deleted'
   from postrider.instances i join postrider.endpoints e on e.instance_id = i.id
   where i.name = delete_instance.name and q.endpoint_id = e.id and q.status = 'pending'
-    and q.lane = (hashint8(e.id) & 63)::smallint;
+    and q.lane = e.lane;
   delete from postrider.instances i where i.name = delete_instance.name;
   return found;
 end $$;
@@ -202,18 +202,22 @@ begin
   if since is null then
     raise exception using errcode = 'null_value_not_allowed', message = 'postrider.replay: since is null', hint = 'Say from when, for example now() - interval ''1 hour''.';
   end if;
-  insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id, event_id, event_nonce, event_at)
+  insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id, event_id, event_nonce, event_at, target, lane)
   select i.name, postrider.endpoint_url(e.url, e.by_events, v.type)
        , convert_to(case when e.media_base64 then v.data else postrider.without_media_base64(v.data) end::text, 'UTF8')
-       , v.type, coalesce(e.max_attempts, s.max_attempts), e.channel, e.id, v.id, v.nonce, v.created_at
+       , v.type, e.attempts_max, e.channel, e.id, v.id, v.nonce, v.created_at, e.id, e.lane
   from postrider.endpoints e
   join postrider.instances i on i.id = e.instance_id
-  join postrider.schedules s on s.name = e.schedule
   join postrider.events v on v.instance_id = e.instance_id
   where e.id = endpoint and v.created_at >= since and (replay.until is null or v.created_at < replay.until)
     and (v.type = any (e.events) or e.events = '{}' and not starts_with(v.type, 'postrider.'))
   order by v.id;
   get diagnostics queued = row_count;
+  if queued > 0 then
+    insert into postrider.queue_changes (channel, status, change)
+    select e.channel, 'pending', queued from postrider.endpoints e where e.id = endpoint;
+    perform postrider.ring();
+  end if;
   return queued;
 end $$;
 comment on function postrider.replay(bigint, timestamptz, timestamptz) is

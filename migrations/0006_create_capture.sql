@@ -105,14 +105,7 @@ begin
   if owner is null then
     perform postrider.check_captured_or_fail(capture, relation, type, instance, data);
   end if;
-  insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id, event_id, event_nonce)
-  select emit_captured.instance, postrider.endpoint_url(e.url, e.by_events, emit_captured.type)
-       , convert_to(case when e.media_base64 then emit_captured.data else postrider.without_media_base64(emit_captured.data) end::text, 'UTF8')
-       , emit_captured.type, coalesce(e.max_attempts, (select s.max_attempts from postrider.schedules s where s.name = e.schedule))
-       , e.channel, e.id, event, event_nonce
-  from postrider.endpoints e
-  where e.instance_id = owner and e.state <> 'disabled' and (emit_captured.type = any (e.events) or e.events = '{}' and not starts_with(emit_captured.type, 'postrider.'));
-  if not found then perform postrider.ring(); end if;
+  perform postrider.queue_deliveries(owner, instance, type, data, event, event_nonce);
 end $$;
 comment on function postrider.emit_captured(text, regclass, text, text, json, text) is 'For captures: emits the event of one row.';
 

@@ -41,7 +41,7 @@ with lanes as materialized (
   update postrider.webhook_queue queue
   set lease_until = now() + make_interval(secs => $8)
     , lease_token = $9
-    , crashes = least(queue.crashes + (queue.lease_token is not null)::integer, 30000)
+    , crashes = least(queue.crashes, 30000) + (queue.lease_token is not null)::integer
   where queue.id = any (array(select taken.id from taken))
   returning queue.id, queue.target, queue.instance_name, queue.url, queue.payload, queue.auth_header, queue.event_type
     , queue.attempts, queue.max_attempts, queue.channel, queue.endpoint_id, queue.event_id, queue.event_nonce

@@ -187,6 +187,19 @@ impl Database {
         Ok(more)
     }
 
+    /// Forgets rows that waited to be sealed and are gone, or were sealed by someone else.
+    pub async fn forget_sealed(&self) -> Result<(), Error> {
+        sqlx::query(
+            "delete from postrider.unsealed_rows unsealed where not exists (
+               select from postrider.webhook_queue queue
+               where queue.id = unsealed.delivery_id and queue.auth_header is not null and queue.auth_header not like 'sealed:%')",
+        )
+        .execute(self.pool())
+        .await
+        .map_err(Error::doing("forget sealed rows"))?;
+        Ok(())
+    }
+
     /// Removes signing secrets whose rotation is over.
     pub async fn expire_signing_secrets(&self) -> Result<(), Error> {
         sqlx::query("delete from postrider.signing_secrets where expires_at < now()")
@@ -256,8 +269,11 @@ const SECRETS: [Place; 5] = [
             where held.id = given.id and held.secret = given.open",
     },
     Place {
-        find: "select id, auth_header from postrider.webhook_queue where auth_header is not null and auth_header not like 'sealed:%' limit $1",
-        replace: "update postrider.webhook_queue held set auth_header = given.closed from unnest($1::bigint[], $2::text[], $3::text[]) as given(id, open, closed)
-            where held.id = given.id and held.auth_header = given.open",
+        find: "select queue.id, queue.auth_header from postrider.unsealed_rows unsealed join postrider.webhook_queue queue on queue.id = unsealed.delivery_id
+            where queue.auth_header is not null and queue.auth_header not like 'sealed:%' limit $1",
+        replace: "with sealed as (
+              update postrider.webhook_queue held set auth_header = given.closed from unnest($1::bigint[], $2::text[], $3::text[]) as given(id, open, closed)
+              where held.id = given.id and held.auth_header = given.open returning held.id)
+            delete from postrider.unsealed_rows unsealed where unsealed.delivery_id in (select sealed.id from sealed)",
     },
 ];

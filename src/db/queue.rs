@@ -318,7 +318,7 @@ fn read_claimed(row: &PgRow, token: i64) -> Result<Claimed, sqlx::Error> {
             _ => format!("row-{id}"),
         },
         occurred_at: row.try_get(13)?,
-        crashes: u32::try_from(row.try_get::<i16, _>(14)?).unwrap_or(0),
+        crashes: u32::try_from(row.try_get::<i32, _>(14)?).unwrap_or(0),
         age: seconds(row.try_get(15)?).unwrap_or_default(),
         since_first_attempt: seconds(row.try_get(16)?),
         endpoint_version: row.try_get(17)?,

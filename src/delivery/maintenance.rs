@@ -100,6 +100,7 @@ impl Maintenance {
                 .await?;
             if self.walk.is_none() && !logs {
                 self.database.expire_signing_secrets().await?;
+                self.database.forget_sealed().await?;
                 break;
             }
         }

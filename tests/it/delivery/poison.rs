@@ -20,7 +20,7 @@ async fn rows_with_values_from_beyond_any_calendar_or_count_stop_nobody() {
         "first_attempt_at = 'infinity'",
         "next_retry_at = '4713-01-01 BC'",
         "attempts = 2147483647, max_attempts = 2147483647",
-        "crashes = 32767",
+        "crashes = 2147483647",
         "event_type = E'a\\nb'",
     ] {
         let id = app.insert_direct(&url, "{}").await;
@@ -74,7 +74,7 @@ async fn a_row_over_which_nine_leases_expired_is_tried_and_forgiven() {
     let worker = app.worker().start().await;
     app.drained().await;
     assert_eq!(
-        app.value::<i16>("select crashes from postrider.webhook_queue")
+        app.value::<i32>("select crashes from postrider.webhook_queue")
             .await,
         0
     );

@@ -87,7 +87,7 @@ async fn truncate_leaves_no_depth_and_a_recount_mends_what_went_round_the_trigge
     app.sql(CHANGES[0]).await;
     app.sql("alter table postrider.webhook_queue disable trigger user")
         .await;
-    app.sql(CHANGES[0]).await;
+    app.sql("insert into postrider.webhook_queue (instance_name, url, payload, event_type, target, lane) select 'shop', 'http://x', '', 't', -1, 0 from generate_series(1, 5)").await;
     app.sql("alter table postrider.webhook_queue enable trigger user")
         .await;
     app.sql("select postrider.recount_queue()").await;

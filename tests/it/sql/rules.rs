@@ -23,12 +23,12 @@ async fn illegal_states_are_refused_by_the_table() {
     for (change, rule) in [
         ("status = 'sent'", "status_is_known"),
         ("status = null", "status"),
-        ("lease_token = null", "lease_is_whole"),
-        ("lease_until = null", "lease_is_whole"),
+        ("lease_token = null", "lease_is_sound"),
+        ("lease_until = null", "lease_is_sound"),
         ("next_retry_at = 'infinity'", "next_retry_is_finite"),
         ("next_retry_at = '-infinity'", "next_retry_is_finite"),
         ("attempts = -1", "attempts_are_counted"),
-        ("max_attempts = 0", "attempts_are_counted"),
+        ("max_attempts = 0", "attempts_are_limited"),
         ("crashes = -1", "attempts_are_counted"),
         ("channel = 'pigeon'", "channel_is_known"),
         ("url = 'ftp://x'", "url_is_http"),
@@ -50,7 +50,7 @@ async fn illegal_states_are_refused_by_the_table() {
     refused(
         &app,
         "update postrider.webhook_queue set lease_token = 1, lease_until = now()",
-        "only_pending_is_leased",
+        "lease_is_sound",
     )
     .await;
 }
@@ -61,7 +61,7 @@ async fn a_direct_insert_that_cannot_be_sent_is_refused_with_the_reason() {
     for (values, rule) in [
         ("'shop', 'mailto:x@y', '', 't'", "url_is_http"),
         ("'', 'http://x', '', 't'", "instance_is_named"),
-        ("null, 'http://x', '', 't'", "instance_name"),
+        ("null, 'http://x', '', 't'", "instance_is_named"),
         ("'shop', null, '', 't'", "url"),
         ("'shop', 'http://x', null, 't'", "payload"),
         ("'shop', 'http://x', '', null", "event_type"),
