@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::alarm::Alarm;
 use super::dispatch::{Dispatch, Job};
 use super::handler::{CRASHES_MAX, buried};
 use super::lanes::{Lanes, Looked};
@@ -42,17 +43,20 @@ pub(super) struct Claimer {
     pub(super) holder: Holder,
     pub(super) completer: mpsc::UnboundedSender<Attempt>,
     pub(super) lanes: Lanes,
+    pub(super) alarm: Arc<Alarm>,
 }
 
 impl Claimer {
     /// Runs until told to stop.
     pub(super) async fn run(mut self, mut listener: Listener, stop: CancellationToken) {
         let mut pause = PAUSES.0;
+        let alarm = self.alarm.clone();
         loop {
             let rest = self.lanes.due_at();
             tokio::select! {
                 () = listener.turn() => {}
                 () = sleep_until(rest) => {}
+                () = alarm.rings() => {}
                 () = stop.cancelled() => return,
             }
             self.wait_for_room(&stop).await;

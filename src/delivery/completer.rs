@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::alarm::Alarm;
 use super::dispatch::Dispatch;
 use crate::causes::Causes;
 use crate::db::{Database, Error};
@@ -28,6 +29,7 @@ pub(super) struct Completer {
     pub(super) dispatch: Arc<Dispatch>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) worker: String,
+    pub(super) alarm: Arc<Alarm>,
 }
 
 impl Completer {
@@ -92,6 +94,11 @@ impl Completer {
             .lease
             .completion_batch_rows
             .record(batch.len() as f64);
+        for attempt in &batch {
+            if let Resolution::Retry { wait, .. } = attempt.resolution {
+                self.alarm.set(wait);
+            }
+        }
         let written: HashSet<i64> = written.into_iter().collect();
         let (done, open): (Vec<_>, Vec<_>) = batch
             .into_iter()

@@ -29,6 +29,8 @@ const SWEEP_SHARE: u32 = 10;
 /// of a dead endpoint are passed in half a minute, at 2 % of a core.
 const BARREN_REST: Duration = Duration::from_millis(50);
 const BARREN_WINDOW: i32 = 2048;
+/// How long a lane rests of which only a part was taken: its targets will want more.
+const CROWDED_REST: Duration = Duration::from_millis(10);
 
 /// One lane's cursors.
 #[derive(Debug, Clone, Copy)]
@@ -209,6 +211,24 @@ impl Lanes {
                 } else {
                     lane.sweep_end(window, *end, looked.taken[index] > 0, now);
                 }
+            }
+        }
+        self.passed_over(plan, looked, now);
+    }
+
+    /// Notes lanes in which something was seen and not taken: a target had enough for now, or another worker was at it. It is
+    /// wanted soon, not at the next sweep.
+    fn passed_over(&mut self, plan: &Plan, looked: &Looked<'_>, now: Instant) {
+        let mut seen = [0; LANES];
+        for end in looked.reached {
+            if let Some(window) = plan.windows.get(end.window) {
+                seen[usize::from(window.lane.unsigned_abs()) % LANES] += end.rows;
+            }
+        }
+        for ((lane, seen), taken) in self.all.iter_mut().zip(seen).zip(looked.taken) {
+            if seen > i64::from(taken) && !lane.more {
+                lane.more = true;
+                lane.rests_until = Some(now + if taken > 0 { CROWDED_REST } else { BARREN_REST });
             }
         }
     }

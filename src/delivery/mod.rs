@@ -10,6 +10,7 @@
 //! No transaction is open while a channel waits for the network: what is in flight is held by a lease. Everything here may be
 //! killed at any moment; leases expire, and another worker tries again.
 
+mod alarm;
 mod breaker;
 mod claimer;
 mod completer;
@@ -39,6 +40,7 @@ use crate::lifecycle::Tasks;
 use crate::metrics::Metrics;
 use crate::model::{Attempt, Schedule};
 
+use alarm::Alarm;
 use breaker::BreakerSettings;
 use claimer::Claimer;
 use completer::Completer;
@@ -132,6 +134,7 @@ pub async fn start(settings: Settings, equipment: Equipment, tasks: &Tasks) -> R
         settings: Arc::new(settings),
         equipment,
         dispatch,
+        alarm: Arc::default(),
     };
     let outcomes = worker.start_apalis(default_schedule, tasks);
     worker.start_claiming(outcomes, tasks);
@@ -146,6 +149,7 @@ struct Worker {
     settings: Arc<Settings>,
     equipment: Equipment,
     dispatch: Arc<Dispatch>,
+    alarm: Arc<Alarm>,
 }
 
 impl Worker {
@@ -169,6 +173,7 @@ impl Worker {
             dispatch: self.dispatch.clone(),
             metrics: metrics.clone(),
             worker: self.settings.name.clone(),
+            alarm: self.alarm.clone(),
         };
         tasks.spawn("completer", completer.run(finished, tasks.hard().clone()));
         let reporter = Reporter {
@@ -227,6 +232,7 @@ impl Worker {
             },
             completer: outcomes,
             lanes: Lanes::new(),
+            alarm: self.alarm.clone(),
         };
         let claiming = claimer.run(doorbell.subscribe(), tasks.soft().clone());
         let dispatch = self.dispatch.clone();
