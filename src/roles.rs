@@ -134,7 +134,7 @@ impl<'a> Roles<'a> {
             database,
             doorbell: doorbell.clone(),
             keyring: keyring.clone(),
-            webhook,
+            webhook: Arc::new(webhook),
             clock,
             metrics: self.app.metrics.clone(),
         };

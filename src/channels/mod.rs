@@ -16,7 +16,21 @@ pub use crate::model::{Class, Failure, Outcome, Receipt, Retry, Verdict};
 pub use clock::WallClock;
 pub use webhook::{Webhook, is_reserved, url_of};
 
+use futures_util::future::BoxFuture;
+
 use crate::model::Parcel;
+
+/// A way out of whatever kind: decided when the process starts, or by a test that breaks it.
+pub trait AnyChannel: std::fmt::Debug + Send + Sync + 'static {
+    /// Makes one attempt.
+    fn deliver_any<'a>(&'a self, parcel: &'a Parcel) -> BoxFuture<'a, Outcome>;
+}
+
+impl<C: Channel + std::fmt::Debug> AnyChannel for C {
+    fn deliver_any<'a>(&'a self, parcel: &'a Parcel) -> BoxFuture<'a, Outcome> {
+        Box::pin(self.deliver(parcel))
+    }
+}
 
 /// One way out.
 pub trait Channel: Send + Sync + 'static {

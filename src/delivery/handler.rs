@@ -7,7 +7,7 @@ use tokio::time::{Duration, Instant};
 
 use super::dispatch::{Dispatch, Job, News};
 use crate::backoff::{self, Progress};
-use crate::channels::{Channel as _, Class, Failure, Outcome, Retry, Verdict, Webhook};
+use crate::channels::{AnyChannel, Class, Failure, Outcome, Retry, Verdict};
 use crate::metrics::Metrics;
 use crate::model::{Attempt, Channel, Delivery, Destination, Parcel, Resolution, Schedule};
 
@@ -18,7 +18,7 @@ pub(super) const CRASHES_MAX: u32 = 10;
 #[derive(Debug)]
 pub(super) struct Handler {
     dispatch: Arc<Dispatch>,
-    webhook: Webhook,
+    webhook: Arc<dyn AnyChannel>,
     metrics: Arc<Metrics>,
     news: mpsc::UnboundedSender<News>,
     default_schedule: Arc<Schedule>,
@@ -28,7 +28,7 @@ impl Handler {
     /// Made once, shared by all workers.
     pub(super) fn new(
         dispatch: Arc<Dispatch>,
-        webhook: Webhook,
+        webhook: Arc<dyn AnyChannel>,
         metrics: Arc<Metrics>,
         news: mpsc::UnboundedSender<News>,
         default_schedule: Arc<Schedule>,
@@ -63,7 +63,7 @@ impl Handler {
             deadline: started + job.timeout,
         };
         let outcome = match channel {
-            Channel::Webhook => self.webhook.deliver(&parcel).await,
+            Channel::Webhook => self.webhook.deliver_any(&parcel).await,
         };
         let ended = Instant::now();
         let progress = Progress {

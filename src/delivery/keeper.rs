@@ -1,5 +1,6 @@
 //! Keeps the leases of what this worker holds, and gives back what it cannot start soon.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,11 +28,13 @@ pub(super) struct Keeper {
     pub(super) metrics: Arc<Metrics>,
     pub(super) lease: Duration,
     pub(super) clock: Arc<WallClock>,
+    /// What is to be given back once the database can be reached.
+    pub(super) unreturned: Vec<(Lease, Option<Duration>)>,
 }
 
 impl Keeper {
     /// Runs until told to stop.
-    pub(super) async fn run(self, stop: CancellationToken) {
+    pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(EVERY);
         let mut looks = 0_u32;
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -49,39 +52,61 @@ impl Keeper {
         }
     }
 
-    async fn tick(&self, set_clock: bool) -> Result<(), Error> {
+    async fn tick(&mut self, set_clock: bool) -> Result<(), Error> {
+        self.show();
+        let (extend, give_up) = self.dispatch.expiring(self.lease / 2, PATIENCE);
+        self.will_return(
+            ReturnReason::Limit,
+            give_up.into_iter().map(|lease| (lease, None)).collect(),
+        );
+        self.will_return(ReturnReason::Breaker, self.dispatch.take_held_back());
+        // First what would be lost by waiting.
+        self.extend(&extend).await?;
+        if !self.unreturned.is_empty() {
+            self.database.give_back(&self.unreturned).await?;
+            self.unreturned.clear();
+        }
         if set_clock {
             self.clock.set(self.database.now().await?);
         }
-        self.show();
-        let held_back = self.dispatch.take_held_back();
-        if !held_back.is_empty() {
-            self.database.give_back(&held_back).await?;
-            self.metrics
-                .lease
-                .returns
-                .of(ReturnReason::Breaker)
-                .increment(held_back.len() as u64);
-        }
-        let (extend, give_up) = self.dispatch.expiring(self.lease / 2, PATIENCE);
-        if !give_up.is_empty() {
-            let give_up: Vec<(Lease, Option<Duration>)> =
-                give_up.into_iter().map(|lease| (lease, None)).collect();
-            self.database.give_back(&give_up).await?;
-            self.metrics
-                .lease
-                .returns
-                .of(ReturnReason::Limit)
-                .increment(give_up.len() as u64);
-        }
-        if !extend.is_empty() {
-            let asked_at = Instant::now();
-            let kept = self.database.extend(&extend, self.lease).await?;
-            self.metrics.lease.extensions.increment(kept.len() as u64);
-            self.dispatch
-                .extended(&extend, &kept, asked_at + self.lease);
-        }
         Ok(())
+    }
+
+    /// Keeps these leases for the time of one more.
+    async fn extend(&self, leases: &[Lease]) -> Result<(), Error> {
+        if leases.is_empty() {
+            return Ok(());
+        }
+        let asked_at = Instant::now();
+        let kept = self.database.extend(leases, self.lease).await?;
+        self.metrics.lease.extensions.increment(kept.len() as u64);
+        let mut answered: Vec<Lease> = leases.to_vec();
+        if kept.len() < leases.len() {
+            // Not extended, and still ours: somebody has the row locked. It is asked for again at the next look.
+            let extended: HashSet<i64> = kept.iter().copied().collect();
+            answered.retain(|lease| !extended.contains(&lease.delivery));
+            let locked: HashSet<i64> = self
+                .database
+                .still_leased(&answered)
+                .await?
+                .into_iter()
+                .collect();
+            answered = leases.to_vec();
+            answered.retain(|lease| !locked.contains(&lease.delivery));
+        }
+        self.dispatch
+            .extended(&answered, &kept, asked_at + self.lease);
+        Ok(())
+    }
+
+    /// Notes what is to be given back.
+    fn will_return(&mut self, reason: ReturnReason, leases: Vec<(Lease, Option<Duration>)>) {
+        self.metrics
+            .lease
+            .returns
+            .of(reason)
+            .increment(leases.len() as u64);
+        self.unreturned.extend(leases);
     }
 
     fn show(&self) {

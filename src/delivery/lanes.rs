@@ -402,7 +402,7 @@ mod tests {
             &plan,
             &Looked {
                 reached: &reached,
-                taken: taken,
+                taken,
                 took: Duration::from_millis(1),
             },
             start,

@@ -31,7 +31,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::causes::Causes;
-use crate::channels::{WallClock, Webhook};
+use crate::channels::{AnyChannel, WallClock};
 use crate::config::{Config, Retention};
 use crate::crypto::Keyring;
 use crate::db::doorbell::Doorbell;
@@ -115,7 +115,7 @@ pub struct Equipment {
     /// Opens and seals secrets.
     pub keyring: Arc<Keyring>,
     /// The way out.
-    pub webhook: Webhook,
+    pub webhook: Arc<dyn AnyChannel>,
     /// Kept right by the database's.
     pub clock: Arc<WallClock>,
     /// To count with.
@@ -214,6 +214,7 @@ impl Worker {
         let keeping = CancellationToken::new();
         let keeper = Keeper {
             clock,
+            unreturned: Vec::new(),
             database: database.clone(),
             dispatch: self.dispatch.clone(),
             metrics: metrics.clone(),

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
-use tokio::time::Instant;
-
 use crate::support::app::TestApp;
 use crate::support::receiver::Answer;
 use crate::support::wait::{PATIENCE, scaled, until};
 use crate::support::worker::WorkerBuilder;
+use nix::sys::signal::Signal;
 
 /// A worker whose leases end soon.
 fn hasty(app: &TestApp) -> WorkerBuilder {
@@ -30,11 +28,12 @@ async fn workers_killed_every_second_with_hundreds_in_flight_lose_nothing() {
     workers[0].ready().await;
     let mut events = Vec::new();
     let kills = scaled(6);
+    let mut ticks = tokio::time::interval(Duration::from_millis(100));
     let mut lost_at_most = 0;
     for _ in 0..kills {
-        let until_then = Instant::now() + Duration::from_secs(1);
-        while Instant::now() < until_then {
-            events.extend(app.emit_many(50).await);
+        for _ in 0..10 {
+            ticks.tick().await;
+            events.extend(app.emit_many(60).await);
         }
         let victim = workers.remove(0);
         let in_flight: usize = endpoints
@@ -171,4 +170,21 @@ async fn a_second_signal_ends_a_drain_and_the_leases_do_the_rest() {
     app.drained().await;
     assert_eq!(app.assert_seen(&endpoint, &events), 20, "each once more");
     app.finish([other]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_workers_may_start_at_once() {
+    let app = TestApp::start().await;
+    let endpoint = app.endpoint("shop").create().await;
+    let mut workers: Vec<_> = (0..scaled(6)).map(|_| app.worker().spawn()).collect();
+    for worker in &mut workers {
+        worker.ready().await;
+    }
+    let events = app.emit_many(100).await;
+    app.drained().await;
+    assert_eq!(app.assert_seen(&endpoint, &events), 0);
+    for worker in workers {
+        worker.stop().await;
+    }
+    app.finish([]).await;
 }

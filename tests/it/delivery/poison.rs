@@ -1,6 +1,10 @@
 //! One bad row, event or endpoint never stops the others.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use postrider::channels::{Channel, Outcome, Webhook};
+use postrider::model::Parcel;
 
 use crate::support::app::TestApp;
 use crate::support::receiver::{Answer, Receiver};
@@ -202,5 +206,46 @@ async fn what_is_past_its_retention_is_removed_and_nothing_else() {
     worker.stop().await;
     let worker = app.worker().set("retention.failed_days", 2).start().await;
     app.counted("failed", 0).await;
+    app.finish([worker]).await;
+}
+
+/// A channel with a payload that it cannot stand.
+#[derive(Debug)]
+struct Brittle(Webhook);
+
+impl Channel for Brittle {
+    async fn deliver(&self, parcel: &Parcel) -> Outcome {
+        assert!(parcel.event_type != "order.bomb", "on purpose");
+        self.0.deliver(parcel).await
+    }
+}
+
+#[tokio::test]
+async fn a_payload_that_panics_its_handler_ends_as_a_dead_letter_and_disturbs_nobody() {
+    let app = TestApp::start().await;
+    let shop = app.endpoint("shop").max_attempts(3).create().await;
+    let worker = app
+        .worker()
+        .faulty(|webhook| Arc::new(Brittle(webhook)))
+        .start()
+        .await;
+    let mut events = app.emit_many(20).await;
+    app.emit("order.bomb", "{}").await;
+    events.extend(app.emit_many(20).await);
+    app.counted("failed", 1).await;
+    app.drained().await;
+    assert_eq!(app.assert_seen(&shop, &events), 0);
+    let bomb = app
+        .value::<i64>("select id from postrider.webhook_queue where status = 'failed'")
+        .await;
+    let log = app.attempts(bomb).await;
+    assert_eq!(log.len(), 3);
+    assert!(log.iter().all(|logged| {
+        logged.class.as_deref() == Some("crash")
+            && logged
+                .detail
+                .as_deref()
+                .is_some_and(|detail| detail.contains("on purpose"))
+    }));
     app.finish([worker]).await;
 }

@@ -21,8 +21,8 @@ pub(crate) async fn until(
     start.elapsed()
 }
 
-/// A size for this machine: small in CI, larger where the environment says so (`POSTRIDER_TEST_SCALE=10`).
+/// A size for this machine: small in CI, larger where the environment says so (`TEST_SCALE=10`).
 pub(crate) fn scaled(size: usize) -> usize {
-    let scale = std::env::var("POSTRIDER_TEST_SCALE").map_or(1, |scale| scale.parse().unwrap());
+    let scale = std::env::var("TEST_SCALE").map_or(1, |scale| scale.parse().unwrap());
     size * scale
 }

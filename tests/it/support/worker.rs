@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use postrider::channels::egress::{Egress, GuardedClient};
-use postrider::channels::{WallClock, Webhook};
+use postrider::channels::{AnyChannel, WallClock, Webhook};
 use postrider::config::{self, Config, File, Sources};
 use postrider::crypto::Keyring;
 use postrider::db::doorbell::{Doorbell, DoorbellSettings};
@@ -29,13 +29,18 @@ use super::wait::{PATIENCE, until};
 pub(crate) struct WorkerBuilder {
     options: PgConnectOptions,
     settings: BTreeMap<String, String>,
+    fault: Option<Fault>,
 }
+
+/// Puts something before the real channel.
+pub(crate) type Fault = fn(Webhook) -> Arc<dyn AnyChannel>;
 
 impl WorkerBuilder {
     pub(super) fn new(options: PgConnectOptions) -> Self {
         let worker = Self {
             options,
             settings: BTreeMap::new(),
+            fault: None,
         };
         worker
             .set("http.listen", "'127.0.0.1:0'")
@@ -53,6 +58,12 @@ impl WorkerBuilder {
     /// Connects in another way, through a proxy for one.
     pub(crate) fn through(mut self, options: PgConnectOptions) -> Self {
         self.options = options;
+        self
+    }
+
+    /// Puts a fault before the channel; for a worker in this process.
+    pub(crate) fn faulty(mut self, fault: Fault) -> Self {
+        self.fault = Some(fault);
         self
     }
 
@@ -76,7 +87,10 @@ impl WorkerBuilder {
         let config = config::load(sources).unwrap().config;
         let (metrics, exporter) = Metrics::new();
         let tasks = Tasks::default();
-        let equipment = equipment(&config, &self.options, Arc::new(metrics)).await;
+        let mut equipment = equipment(&config, &self.options, Arc::new(metrics)).await;
+        if let Some(fault) = self.fault {
+            equipment.webhook = fault(webhook(&config, equipment.clock.clone()));
+        }
         let bell = equipment.doorbell.clone();
         let soft = tasks.soft().clone();
         tasks.spawn("doorbell", async move { bell.run(soft).await });
@@ -128,26 +142,31 @@ async fn equipment(
         polling_only: !config.doorbell.enabled,
         ..DoorbellSettings::default()
     };
-    let egress = Egress {
-        allow: config.egress.allow.clone(),
-        ca_file: config.egress.ca_file.clone(),
-        connect_timeout: config.worker.connect_timeout,
-    };
     let keyring = Keyring::new(config.encryption.key.as_ref(), &config.encryption.old_keys);
     let clock = Arc::new(WallClock::default());
     clock.set(database.now().await.unwrap());
     delivery::Equipment {
         doorbell: Doorbell::new(options.clone(), doorbell, metrics.clone()),
         keyring: Arc::new(keyring.unwrap()),
-        webhook: Webhook::new(
-            GuardedClient::new(&egress).unwrap(),
-            clock.clone(),
-            "http://127.0.0.1",
-        ),
+        webhook: Arc::new(webhook(config, clock.clone())),
         database,
         clock,
         metrics,
     }
+}
+
+/// The real channel.
+fn webhook(config: &Config, clock: Arc<WallClock>) -> Webhook {
+    let egress = Egress {
+        allow: config.egress.allow.clone(),
+        ca_file: config.egress.ca_file.clone(),
+        connect_timeout: config.worker.connect_timeout,
+    };
+    Webhook::new(
+        GuardedClient::new(&egress).unwrap(),
+        clock,
+        "http://127.0.0.1",
+    )
 }
 
 /// A worker in this process.
