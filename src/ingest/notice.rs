@@ -23,7 +23,18 @@ struct Payload<'a> {
 
 /// The event a payload asks for, or what is wrong with it.
 pub(super) fn read(payload: String) -> IngestItem {
-    let event = match serde_json::from_str::<Payload<'_>>(&payload) {
+    let event = match serde_json::from_str::<&RawValue>(&payload) {
+        // An array would be read as the fields in their order, and that is nobody's meaning.
+        Ok(raw) if !raw.get().starts_with('{') => {
+            return IngestItem {
+                payload,
+                event: Err("not an event: not a JSON object".to_owned()),
+            };
+        }
+        Ok(raw) => serde_json::from_str::<Payload<'_>>(raw.get()),
+        Err(error) => Err(error),
+    };
+    let event = match event {
         Ok(read) => Ok(IngestEvent {
             instance: read.instance,
             event_type: read.r#type,
@@ -62,7 +73,8 @@ mod tests {
     fn what_is_wrong_is_named() {
         check_refused("", "EOF");
         check_refused("hello", "expected value");
-        check_refused("[]", "missing field `instance`");
+        check_refused("[]", "not a JSON object");
+        check_refused(r#"["i","t",{},null]"#, "not a JSON object");
         check_refused(r#"{"instance":"i","data":{}}"#, "missing field `type`");
         check_refused(r#"{"instance":"i","type":"t"}"#, "missing field `data`");
         check_refused(
