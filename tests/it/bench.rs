@@ -49,9 +49,9 @@ fn check(report: &Value, ratios: &[&str]) {
 #[test]
 fn drain_prints_its_ratios_and_leaves_nothing_behind() {
     let ratios = [
+        "worker's resident memory at most, MB",
         "drain / what a and b allow together",
         "the same by CPU time",
-        "worker's resident memory, MB",
     ];
     let before = leftovers();
     check(&bench(&["drain"], None), &ratios);
@@ -62,10 +62,11 @@ fn drain_prints_its_ratios_and_leaves_nothing_behind() {
 async fn drain_uses_a_database_of_its_own_on_a_given_server() {
     let database = postgres::empty_database().await;
     let url = database.url();
-    let report = tokio::task::spawn_blocking(move || bench(&["drain", "--alone"], Some(&url)))
-        .await
-        .unwrap();
-    check(&report, &["worker's resident memory, MB"]);
+    let report =
+        tokio::task::spawn_blocking(move || bench(&["drain", "--only", "drain"], Some(&url)))
+            .await
+            .unwrap();
+    check(&report, &["worker's resident memory at most, MB"]);
     let left: i64 = sqlx::query_scalar(
         "select (select count(*) from pg_database where datname like 'postrider_bench_%') + (select count(*) from pg_namespace where nspname = 'postrider')",
     )
@@ -73,6 +74,52 @@ async fn drain_uses_a_database_of_its_own_on_a_given_server() {
     .await
     .unwrap();
     assert_eq!(left, 0);
+}
+
+#[test]
+fn latency_prints_its_ratios() {
+    let ratios = [
+        "idle p50 / (NOTIFY + POST)",
+        "p50 at 100/s less idle p50, ms",
+    ];
+    check(&bench(&["latency"], None), &ratios);
+}
+
+#[test]
+fn capture_prints_its_ratios() {
+    let ratios = [
+        "16 writers, 8 listeners: bell / polling",
+        "16 writers, 8 listeners: captured / plain",
+        "16 writers, a worker delivering: captured / plain",
+        "64 writers, 24 listeners: bell / polling",
+        "64 writers, 24 listeners: captured / plain",
+        "64 writers, a worker delivering: captured / plain",
+    ];
+    check(&bench(&["capture"], None), &ratios);
+}
+
+#[test]
+fn backlog_prints_its_ratios() {
+    let ratios = [
+        "claim time, long queue / short queue",
+        "drain rate, short queue / long queue",
+    ];
+    check(&bench(&["backlog"], None), &ratios);
+}
+
+#[test]
+fn neighbour_prints_its_ratios() {
+    let ratios = [
+        "worst p95 beside a flooded endpoint / alone (1.5, or 20 ms more)",
+        "worst p95 beside silent endpoints / alone (1.5, or 20 ms more)",
+    ];
+    let arguments = ["neighbour", "--healthy", "20", "--silent", "10"];
+    check(&bench(&arguments, None), &ratios);
+}
+
+#[test]
+fn bloat_prints_its_ratio() {
+    check(&bench(&["bloat"], None), &["last part, with / without"]);
 }
 
 /// Directories of benchmarks.

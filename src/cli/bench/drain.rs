@@ -3,10 +3,9 @@
 //! Against two baselines, taken in turn with it: (a) the same client posting the same signed bytes with no queue, and (b) claim,
 //! completion and attempt log with no requests. One delivery needs both, so what they allow together is 1/(1/a + 1/b).
 
-use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::How;
 use super::client::Poster;
@@ -16,13 +15,14 @@ use super::sink::SinkProcess;
 use super::stage::Stage;
 use super::statements;
 use super::worker::WorkerProcess;
-use crate::cli::Globals;
 use crate::db::bench::Fill;
 
 /// How often to look whether the queue is empty.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// What the worker may hold in memory.
 const RESIDENT_MAX_MB: f64 = 150.0;
+/// The part of what both baselines allow together that must be reached.
+const TOGETHER_MIN: f64 = 0.7;
 
 /// Arguments of `bench drain`.
 #[derive(Debug, Args)]
@@ -45,9 +45,20 @@ pub(super) struct Arguments {
     /// Rows of one claim, in the worker and in the baseline
     #[arg(long, default_value_t = 500, value_name = "N")]
     claim_batch: usize,
-    /// Only the worker, no baselines
-    #[arg(long)]
-    alone: bool,
+    /// Only one part, for profiling
+    #[arg(long, value_enum, value_name = "PART")]
+    only: Option<Part>,
+}
+
+/// What is measured in turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Baseline (a).
+    Requests,
+    /// Baseline (b).
+    Statements,
+    /// The worker.
+    Drain,
 }
 
 /// Everything that takes part.
@@ -70,22 +81,17 @@ struct Rounds {
 }
 
 /// Measures.
-pub(super) async fn run(
-    globals: &Globals,
-    how: How,
-    arguments: &Arguments,
-) -> anyhow::Result<ExitCode> {
-    let stage = Stage::open(globals).await?;
+pub(super) async fn run(stage: &Stage, how: How, arguments: &Arguments) -> anyhow::Result<Report> {
     let (deliveries, rounds) = if how.quick {
         (2_000, 1)
     } else {
         (arguments.deliveries, arguments.rounds)
     };
     let sink = SinkProcess::start().await?;
-    let poster = Poster::new(&stage, sink.address, arguments.endpoints, arguments.payload)?;
+    let poster = Poster::new(stage, sink.address, arguments.endpoints, arguments.payload)?;
     let endpoints = stage.endpoints(sink.address, arguments.endpoints).await?;
     let mut play = Play {
-        stage: &stage,
+        stage,
         arguments,
         deliveries,
         sink,
@@ -93,18 +99,22 @@ pub(super) async fn run(
     };
     let mut seen = Rounds::default();
     for _ in 0..rounds {
-        if !arguments.alone {
+        let wants = |part| arguments.only.is_none_or(|only| only == part);
+        if wants(Part::Requests) {
             let reading = play.post(&poster).await?;
             seen.posts.push(reading, deliveries.into());
+        }
+        if wants(Part::Statements) {
             let reading = play.statements().await?;
             seen.statements.push(reading, deliveries.into());
         }
-        play.drain(&mut seen).await?;
+        if wants(Part::Drain) {
+            play.drain(&mut seen).await?;
+        }
     }
     let mut report = stage.report("drain").await?;
-    tell(&mut report, &seen, arguments.alone);
-    stage.close(&report, how).await?;
-    Ok(ExitCode::SUCCESS)
+    tell(&mut report, &seen, arguments.only);
+    Ok(report)
 }
 
 impl Play<'_> {
@@ -192,70 +202,73 @@ impl Play<'_> {
 }
 
 /// Figures and ratios.
-fn tell(report: &mut Report, seen: &Rounds, alone: bool) {
-    let Rounds {
-        posts,
-        statements,
-        drains,
-        ..
-    } = seen;
-    let named = |which: usize| move |reading: &Reading| reading.named_s[which];
-    let worker_us = drains.cpu_us(named(0));
-    let sink_us = drains.cpu_us(named(1));
-    let postgres_us = drains.cpu_us(|reading| reading.postgres_s);
-    if !alone {
-        let (client, sink) = (posts.cpu_us(|r| r.own_s), posts.cpu_us(named(0)));
-        posts.report(
-            report,
-            "a, requests alone",
-            &[("client", client), ("sink", sink)],
-        );
-        let (own, server) = (
-            statements.cpu_us(|r| r.own_s),
-            statements.cpu_us(|r| r.postgres_s),
-        );
-        statements.report(
-            report,
-            "b, statements alone",
-            &[("worker", own), ("postgres", server)],
-        );
+fn tell(report: &mut Report, seen: &Rounds, only: Option<Part>) {
+    let wants = |part| only.is_none_or(|only| only == part);
+    if wants(Part::Requests) {
+        let parts = [
+            ("client", seen.posts.cpu_us(|r| r.own_s)),
+            ("sink", seen.posts.cpu_us(|r| r.named_s[0])),
+        ];
+        seen.posts.report(report, "a, requests alone", &parts);
     }
-    drains.report(
-        report,
-        "drain",
-        &[
-            ("worker", worker_us),
-            ("sink", sink_us),
-            ("postgres", postgres_us),
-        ],
-    );
-    let cost_us = worker_us + sink_us + postgres_us;
+    if wants(Part::Statements) {
+        let parts = [
+            ("worker", seen.statements.cpu_us(|r| r.own_s)),
+            ("postgres", seen.statements.cpu_us(|r| r.postgres_s)),
+        ];
+        seen.statements
+            .report(report, "b, statements alone", &parts);
+    }
+    if wants(Part::Drain) {
+        tell_drain(report, seen);
+    }
+    if only.is_none() {
+        tell_ratios(report, seen);
+    }
+}
+
+/// What the worker did.
+fn tell_drain(report: &mut Report, seen: &Rounds) {
+    let drains = &seen.drains;
+    let parts = [
+        ("worker", drains.cpu_us(|r| r.named_s[0])),
+        ("sink", drains.cpu_us(|r| r.named_s[1])),
+        ("postgres", drains.cpu_us(|r| r.postgres_s)),
+    ];
+    drains.report(report, "drain", &parts);
     #[expect(clippy::cast_precision_loss, reason = "a number of cores")]
     let cores = report.machine.cores as f64;
-    report.figure(
-        "drain: rate these cores allow at that cost",
-        cores / cost_us * 1e6,
-        "/s",
-    );
+    let allowed = cores / drains.cpu_us(drain_cpu_s) * 1e6;
+    report.figure("drain: rate these cores allow at that cost", allowed, "/s");
     report.figure("drain: WAL", seen.wal_bytes_each, "bytes each");
     #[expect(clippy::cast_precision_loss, reason = "a size")]
     let resident_mb = seen.resident_max_bytes as f64 / 1e6;
-    report.figure("drain: worker's resident memory at most", resident_mb, "MB");
-    if !alone {
-        let (a, b) = (posts.per_second(), statements.per_second());
-        let together = 1.0 / (1.0 / a + 1.0 / b);
-        report.ratio(
-            "drain / what a and b allow together",
-            drains.per_second() / together,
-            Some(Target::AtLeast(0.7)),
-        );
-        let parts_us = posts.cpu_us(|r| r.own_s + r.named_s[0])
-            + statements.cpu_us(|r| r.own_s + r.postgres_s);
-        report.ratio("the same by CPU time", parts_us / cost_us, None);
-    }
     report.ratio(
-        "worker's resident memory, MB",
+        "worker's resident memory at most, MB",
         resident_mb,
         Some(Target::AtMost(RESIDENT_MAX_MB)),
     );
+}
+
+/// The worker against both baselines.
+fn tell_ratios(report: &mut Report, seen: &Rounds) {
+    let (a, b) = (seen.posts.per_second(), seen.statements.per_second());
+    let together = 1.0 / (1.0 / a + 1.0 / b);
+    report.ratio(
+        "drain / what a and b allow together",
+        seen.drains.per_second() / together,
+        Some(Target::AtLeast(TOGETHER_MIN)),
+    );
+    let parts_us = seen.posts.cpu_us(|r| r.own_s + r.named_s[0])
+        + seen.statements.cpu_us(|r| r.own_s + r.postgres_s);
+    report.ratio(
+        "the same by CPU time",
+        parts_us / seen.drains.cpu_us(drain_cpu_s),
+        None,
+    );
+}
+
+/// CPU of all that take part in a drain.
+fn drain_cpu_s(reading: &Reading) -> f64 {
+    reading.named_s.iter().sum::<f64>() + reading.postgres_s
 }

@@ -6,10 +6,16 @@
 //! Rates on a machine that does other things are worth little, so what a delivery costs in CPU time is printed beside them, by
 //! worker, receiver and Postgres, and how much CPU others used meanwhile.
 
+mod backlog;
+mod bloat;
+mod capture;
 mod client;
+mod crowd;
 mod drain;
+mod latency;
 mod machine;
 mod meter;
+mod neighbour;
 mod report;
 mod sink;
 mod stage;
@@ -18,9 +24,14 @@ mod worker;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Args, Subcommand};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::Child;
 
 use super::Globals;
+use report::Report;
+use stage::Stage;
 
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
@@ -49,16 +60,70 @@ struct How {
 enum What {
     /// Deliveries a second from a full queue, against the same requests without a queue and the same SQL without requests
     Drain(drain::Arguments),
+    /// Commits a second into a captured table, against the same rows without a bell and against plain inserts
+    Capture(capture::Arguments),
+    /// From sending COMMIT to the receiver's 2xx, against one NOTIFY and one POST
+    Latency(latency::Arguments),
+    /// Claims and deliveries while few and while many rows stay queued
+    Backlog(backlog::Arguments),
+    /// What healthy endpoints notice of a flooded one and of silent ones
+    Neighbour(neighbour::Arguments),
+    /// Deliveries a second with a transaction held open all along, against without
+    Bloat(bloat::Arguments),
     /// The receiver of the others, as a process of its own
     #[command(hide = true)]
     Sink,
+    /// The writers of capture
+    #[command(hide = true)]
+    Write(crowd::Writing),
+    /// The listeners of capture
+    #[command(hide = true)]
+    Listen(crowd::Listening),
 }
 
 /// Runs one.
 pub(super) async fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    match &arguments.what {
+        What::Sink => return sink::run().await,
+        What::Write(arguments) => return crowd::write(globals, arguments).await,
+        What::Listen(arguments) => return crowd::listen(globals, arguments).await,
+        _ => {}
+    }
+    let stage = Stage::open(globals).await?;
+    // Whatever comes of it, and if it is Ctrl-C: what was set up is tidied away.
+    let measured = tokio::select! {
+        measured = measure(&stage, arguments) => measured,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+    };
+    stage.close().await?;
+    measured?.print(arguments.how.json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Measures on a stage that is set up.
+async fn measure(stage: &Stage, arguments: &Arguments) -> anyhow::Result<Report> {
     let how = arguments.how;
     match &arguments.what {
-        What::Drain(arguments) => drain::run(globals, how, arguments).await,
-        What::Sink => sink::run().await,
+        What::Drain(arguments) => drain::run(stage, how, arguments).await,
+        What::Capture(arguments) => capture::run(stage, how, arguments).await,
+        What::Latency(arguments) => latency::run(stage, how, arguments).await,
+        What::Backlog(arguments) => backlog::run(stage, how, arguments).await,
+        What::Neighbour(arguments) => neighbour::run(stage, how, arguments).await,
+        What::Bloat(arguments) => bloat::run(stage, how, arguments).await,
+        What::Sink | What::Write(_) | What::Listen(_) => unreachable!("these need no stage"),
     }
+}
+
+/// Prints a line for the process that started this one.
+async fn say(line: &str) -> anyhow::Result<()> {
+    let mut out = tokio::io::stdout();
+    out.write_all(format!("{line}\n").as_bytes()).await?;
+    Ok(out.flush().await?)
+}
+
+/// The first line that a process of ours says.
+async fn first_line(child: &mut Child) -> anyhow::Result<String> {
+    let out = child.stdout.take().context("its output")?;
+    let mut lines = BufReader::new(out).lines();
+    lines.next_line().await?.context("it ended without a word")
 }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use anyhow::Context;
 use secrecy::ExposeSecret;
 
-use super::How;
 use super::machine::{self, Machine};
 use super::report::Report;
 use crate::cli::Globals;
@@ -115,9 +114,8 @@ impl Stage {
         self.postmaster.and_then(machine::cpu_of_tree_s)
     }
 
-    /// Prints the report and tidies away.
-    pub(super) async fn close(self, report: &Report, how: How) -> anyhow::Result<()> {
-        let printed = report.print(how.json);
+    /// Tidies away.
+    pub(super) async fn close(self) -> anyhow::Result<()> {
         self.database.close().await;
         match self.server {
             Server::ThrowAway(cluster, directory) => {
@@ -127,7 +125,7 @@ impl Stage {
             }
             Server::Theirs(options, name) => bench::drop_database(&options, &name).await?,
         }
-        printed
+        Ok(())
     }
 }
 

@@ -1,26 +1,10 @@
-//! What the benchmarks ask of a database: a throw-away one is made, filled, measured and dropped. Nothing else calls this.
+//! Endpoints, and a queue in a known state.
 
+use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Postgres};
 
-use super::{ConnectOptions as Options, Database, Error};
-
-/// The instance that owns everything a benchmark makes.
-pub const INSTANCE: &str = "bench";
-
-/// Settings that a figure means nothing without.
-const SETTINGS: &[&str] = &[
-    "shared_buffers",
-    "max_wal_size",
-    "checkpoint_timeout",
-    "fsync",
-    "synchronous_commit",
-    "full_page_writes",
-    "wal_compression",
-    "wal_level",
-    "autovacuum",
-    "max_connections",
-];
+use super::{INSTANCE, NUMBER_DIGITS, PAYLOAD_HEAD, payload};
+use crate::db::{Database, Error};
 
 /// Rows to put into the queue.
 #[derive(Debug, Clone, Copy)]
@@ -37,95 +21,7 @@ pub struct Fill<'a> {
 
 /// Rows inserted by one statement: more would meet the statement timeout on a slow disk.
 const FILL_STATEMENT_ROWS: i64 = 50_000;
-/// The longest row number, so that all payloads are of one size.
-const NUMBER_DIGITS: usize = 12;
-
-/// Makes an empty database of that name on the same server.
-pub async fn create_database(server: &Options, name: &str) -> Result<Options, Error> {
-    let mut connection = connect(server).await?;
-    sqlx::raw_sql(AssertSqlSafe(format!("create database {name}")))
-        .execute(&mut connection)
-        .await
-        .map_err(Error::doing("create a database for the benchmark"))?;
-    close(connection).await?;
-    Ok(server.clone().database(name))
-}
-
-/// Drops it again, whoever is still connected.
-pub async fn drop_database(server: &Options, name: &str) -> Result<(), Error> {
-    let mut connection = connect(server).await?;
-    sqlx::raw_sql(AssertSqlSafe(format!(
-        "drop database if exists {name} with (force)"
-    )))
-    .execute(&mut connection)
-    .await
-    .map_err(Error::doing("drop the database of the benchmark"))?;
-    close(connection).await
-}
-
-/// The same as an URL, for another process; it may hold a password.
-pub fn url(options: &Options) -> String {
-    options.to_url_lossy().to_string()
-}
-
-/// A connection of its own.
-async fn connect(options: &Options) -> Result<PgConnection, Error> {
-    options
-        .clone()
-        .application_name("postrider bench")
-        .connect()
-        .await
-        .map_err(Error::doing("connect to the database"))
-}
-
-/// Closes it in order.
-async fn close(connection: PgConnection) -> Result<(), Error> {
-    connection
-        .close()
-        .await
-        .map_err(Error::doing("close the connection"))
-}
-
 impl Database {
-    /// The server's version and the settings that matter.
-    pub async fn bench_settings(&self) -> Result<Vec<(String, String)>, Error> {
-        let mut facts: Vec<(String, String)> =
-            vec![("version".into(), self.bench_version().await?)];
-        for name in SETTINGS {
-            let value: Option<String> = sqlx::query_scalar("select current_setting($1, true)")
-                .bind(name)
-                .fetch_one(self.pool())
-                .await
-                .map_err(Error::doing("read the server's settings"))?;
-            facts.push(((*name).to_owned(), value.unwrap_or_default()));
-        }
-        Ok(facts)
-    }
-
-    /// The server's version.
-    async fn bench_version(&self) -> Result<String, Error> {
-        sqlx::query_scalar("select current_setting('server_version')")
-            .fetch_one(self.pool())
-            .await
-            .map_err(Error::doing("read the server's version"))
-    }
-
-    /// The process that serves one of our connections: its parent is the postmaster, where that is on this machine.
-    pub async fn bench_backend_pid(&self) -> Result<i32, Error> {
-        sqlx::query_scalar("select pg_backend_pid()")
-            .fetch_one(self.pool())
-            .await
-            .map_err(Error::doing("ask for a process id"))
-    }
-
-    /// How much write-ahead log there has been, in bytes.
-    pub async fn bench_wal_bytes(&self) -> Result<i64, Error> {
-        sqlx::query_scalar("select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint")
-            .fetch_one(self.pool())
-            .await
-            .map_err(Error::doing("read the position of the log"))
-    }
-
     /// Makes endpoints that sign, one for each URL.
     pub async fn bench_endpoints(&self, urls: &[String], secret: &str) -> Result<Vec<i64>, Error> {
         sqlx::query("select postrider.create_instance($1) where not exists (select from postrider.instances where name = $1)")
@@ -243,32 +139,29 @@ impl Database {
         .map_err(Error::doing("count the queue"))?;
         Ok([pending, delivered, failed, attempts])
     }
-}
 
-/// What a payload begins with.
-const PAYLOAD_HEAD: &str = r#"{"messageId":""#;
-
-/// A realistic event of exactly so many bytes, or the smallest there is.
-pub fn payload(number: u64, bytes: usize) -> String {
-    let middle =
-        r#"","chat":"5511999990000@s.whatsapp.net","direction":"in","type":"text","text":""#;
-    let end = r#""}"#;
-    let fixed = PAYLOAD_HEAD.len() + NUMBER_DIGITS + middle.len() + end.len();
-    let text = "lorem ipsum dolor sit amet ".chars().cycle();
-    let text: String = text.take(bytes.saturating_sub(fixed)).collect();
-    format!("{PAYLOAD_HEAD}{number:012}{middle}{text}{end}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::payload;
-
-    #[test]
-    fn a_payload_is_json_of_the_size_that_was_asked_for() {
-        for bytes in [512, 4096] {
-            let text = payload(7, bytes);
-            assert_eq!(text.len(), bytes);
-            serde_json::from_str::<serde_json::Value>(&text).unwrap();
-        }
+    /// Makes an instance with one endpoint that signs; answers with the endpoint and its lane.
+    pub async fn bench_tenant(
+        &self,
+        name: &str,
+        url: &str,
+        secret: &str,
+    ) -> Result<(i64, i16), Error> {
+        let doing = "create a tenant";
+        sqlx::query("select postrider.create_instance($1)")
+            .bind(name)
+            .execute(self.pool())
+            .await
+            .map_err(Error::doing(doing))?;
+        sqlx::query_as(
+            "select made.id, (hashint8(made.id) & 63)::smallint
+             from (select postrider.set_endpoint($1, $2, signing_secret => $3) as id offset 0) made",
+        )
+        .bind(name)
+        .bind(url)
+        .bind(secret)
+        .fetch_one(self.pool())
+        .await
+        .map_err(Error::doing(doing))
     }
 }

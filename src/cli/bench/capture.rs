@@ -1,0 +1,182 @@
+//! What it costs the application that its table is captured: commits a second.
+//!
+//! The same program writes into a captured table while listeners follow, against (a) the same event and queue rows with the same
+//! listeners only polling, no bell, and (b) plain inserts. Writers and listeners are processes of their own.
+
+use std::process::Stdio;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use tokio::process::{Child, Command};
+
+use super::How;
+use super::meter::{Meter, Reading, Runs};
+use super::report::{Report, Target};
+use super::sink::SinkProcess;
+use super::stage::Stage;
+use super::worker::WorkerProcess;
+
+/// Writers, listeners, and the targets against polling and against plain inserts.
+const SCENES: [(u32, u32, f64, f64); 2] = [(16, 8, 0.95, 0.50), (64, 24, 0.85, 0.35)];
+
+/// Arguments of `bench capture`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// How long each run lasts
+    #[arg(long, default_value_t = 4, value_name = "SECONDS")]
+    seconds: u32,
+    /// Rounds, of which the median is taken
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    rounds: u32,
+}
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Arm {
+    /// No capture.
+    Plain,
+    /// Capture, listeners that poll.
+    Polled,
+    /// Capture, listeners at the bell.
+    Rung,
+    /// Capture, and a worker that delivers what comes.
+    Delivered,
+}
+
+/// The order within a round.
+const ARMS: [Arm; 4] = [Arm::Plain, Arm::Polled, Arm::Rung, Arm::Delivered];
+
+/// Measures.
+pub(super) async fn run(stage: &Stage, how: How, arguments: &Arguments) -> anyhow::Result<Report> {
+    let (seconds, rounds) = if how.quick {
+        (1, 1)
+    } else {
+        (arguments.seconds, arguments.rounds)
+    };
+    let sink = SinkProcess::start().await?;
+    stage.endpoints(sink.address, 1).await?;
+    stage.database.bench_tables().await?;
+    let mut report = stage.report("capture").await?;
+    for (writers, listeners, of_polled, of_plain) in SCENES {
+        let mut runs: [Runs; 4] = Default::default();
+        for _ in 0..rounds {
+            for (arm, runs) in ARMS.into_iter().zip(&mut runs) {
+                let (commits, reading) = one(stage, arm, writers, listeners, seconds).await?;
+                runs.push(reading, commits);
+            }
+        }
+        tell(
+            &mut report,
+            &runs,
+            writers,
+            listeners,
+            [of_polled, of_plain],
+        );
+    }
+    Ok(report)
+}
+
+/// One run: commits, and what they cost.
+async fn one(
+    stage: &Stage,
+    arm: Arm,
+    writers: u32,
+    listeners: u32,
+    seconds: u32,
+) -> anyhow::Result<(u64, Reading)> {
+    stage.database.bench_empty().await?;
+    stage.database.bench_empty_tables().await?;
+    let worker = match arm {
+        Arm::Delivered => Some(WorkerProcess::start(stage, &[])?),
+        Arm::Plain | Arm::Polled | Arm::Rung => None,
+    };
+    let following = match arm {
+        Arm::Polled | Arm::Rung => Some(listen(stage, arm, listeners).await?),
+        Arm::Plain | Arm::Delivered => None,
+    };
+    let meter = Meter::start(stage, &[]);
+    let mut writing = ours(stage)
+        .args(["bench", "write", "--connections", &writers.to_string()])
+        .args(["--seconds", &seconds.to_string()])
+        .args([
+            "--arm",
+            arm.to_possible_value().context("an arm")?.get_name(),
+        ])
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("starting the writers")?;
+    let said = super::first_line(&mut writing).await?;
+    let mut words = said.split(' ');
+    let commits: u64 = words.next().unwrap_or_default().parse()?;
+    let mut reading = meter.read(stage);
+    // The writers know when the first and the last of them was at work.
+    reading.wall_s = words.next().unwrap_or_default().parse()?;
+    anyhow::ensure!(writing.wait().await?.success(), "the writers failed");
+    if let Some(mut following) = following {
+        following.kill().await?;
+    }
+    if let Some(worker) = worker {
+        worker.stop().await?;
+    }
+    Ok((commits, reading))
+}
+
+/// Listeners, awake.
+async fn listen(stage: &Stage, arm: Arm, listeners: u32) -> anyhow::Result<Child> {
+    let mut command = ours(stage);
+    command.args(["bench", "listen", "--listeners", &listeners.to_string()]);
+    if arm == Arm::Polled {
+        command.arg("--polling");
+    }
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("starting the listeners")?;
+    super::first_line(&mut child).await?;
+    Ok(child)
+}
+
+/// Our own program, at the stage's database.
+fn ours(stage: &Stage) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .env("DATABASE_URL", &stage.url)
+        .env("POSTRIDER_LOG__LEVEL", "warn")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+/// Figures and ratios of one scene.
+fn tell(report: &mut Report, runs: &[Runs; 4], writers: u32, listeners: u32, targets: [f64; 2]) {
+    let [plain, polled, rung, delivered] = runs;
+    let scene = format!("{writers} writers");
+    for (name, runs) in [
+        ("plain inserts", plain),
+        ("captured, listeners polling", polled),
+        ("captured, listeners at the bell", rung),
+        ("captured, a worker delivering", delivered),
+    ] {
+        report.figure(format!("{scene}, {name}"), runs.per_second(), "commits/s");
+        report.figure(
+            format!("{scene}, {name}: CPU of postgres"),
+            runs.cpu_us(|reading| reading.postgres_s),
+            "us each",
+        );
+    }
+    report.ratio(
+        format!("{scene}, {listeners} listeners: bell / polling"),
+        rung.per_second() / polled.per_second(),
+        Some(Target::AtLeast(targets[0])),
+    );
+    report.ratio(
+        format!("{scene}, {listeners} listeners: captured / plain"),
+        rung.per_second() / plain.per_second(),
+        Some(Target::AtLeast(targets[1])),
+    );
+    report.ratio(
+        format!("{scene}, a worker delivering: captured / plain"),
+        delivered.per_second() / plain.per_second(),
+        None,
+    );
+}
