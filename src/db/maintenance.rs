@@ -23,6 +23,10 @@ pub struct TableHealth {
     pub oldest_transaction_s: Option<f64>,
     /// Age of the oldest due delivery that nobody holds (s); none when there is none.
     pub oldest_due_s: Option<f64>,
+    /// Events written since statistics began, those of transactions that rolled back included.
+    pub events_written: i64,
+    /// Endpoints that are paused or disabled.
+    pub held_endpoints: i64,
 }
 
 /// One line of the queue's depth.
@@ -69,12 +73,14 @@ impl Database {
     /// How the queue's table and the cluster are.
     pub async fn table_health(&self) -> Result<TableHealth, Error> {
         sqlx::query_as(
-            "-- health.table: from the statistics views alone
+            "-- health.table: from the statistics views and small tables alone
             select (stats.n_tup_hot_upd::double precision / nullif(stats.n_tup_upd, 0)) as hot_update_ratio
               , coalesce(stats.n_dead_tup, 0) as dead_tuples
               , (select extract(epoch from now() - min(activity.xact_start))::double precision from pg_stat_activity activity
                  where activity.backend_xmin is not null or activity.backend_xid is not null) as oldest_transaction_s
               , (select extract(epoch from now() - taken.oldest_due_at)::double precision from postrider.queue_depth_snapshot taken) as oldest_due_s
+              , coalesce((select events.n_tup_ins from pg_stat_user_tables events where events.relid = 'postrider.events'::regclass), 0) as events_written
+              , (select count(*) from postrider.endpoints endpoint where endpoint.state <> 'enabled') as held_endpoints
             from pg_stat_user_tables stats
             where stats.relid = 'postrider.webhook_queue'::regclass",
         )

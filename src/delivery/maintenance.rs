@@ -138,6 +138,15 @@ impl Maintenance {
             .queue
             .dead_tuples
             .set(health.dead_tuples as f64);
+        #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+        self.metrics
+            .queue
+            .held_endpoints
+            .set(health.held_endpoints as f64);
+        self.metrics
+            .event
+            .captured
+            .absolute(health.events_written.cast_unsigned());
         self.metrics
             .queue
             .hot_update_ratio

@@ -39,8 +39,8 @@ pub struct Metrics {
 pub struct Queue {
     /// Rows by status and channel.
     pub rows: Grid<RowStatus, Channel, Gauge>,
-    /// Rows of endpoints that are paused or disabled.
-    pub held_rows: Gauge,
+    /// Endpoints that are paused or disabled, so that their rows are held.
+    pub held_endpoints: Gauge,
     /// For how long the oldest due row has been due.
     pub oldest_due_seconds: Gauge,
     /// Dead row versions that VACUUM has yet to remove.
@@ -105,7 +105,7 @@ pub struct Doorbell {
 /// Events on their way in.
 #[derive(Debug)]
 pub struct Event {
-    /// Events written, by whatever way; read from the database, so set rather than incremented.
+    /// Events written, by whatever way, rolled back ones included; read from the database, so set rather than incremented.
     pub captured: Counter,
     /// Notifications that became events.
     pub ingested: Counter,
@@ -147,9 +147,9 @@ impl Queue {
                 "postrider_queue_rows",
                 "Rows of webhook_queue by status and channel.",
             ),
-            held_rows: registry.one(
-                "postrider_queue_held_rows",
-                "Pending rows of endpoints that are paused or disabled.",
+            held_endpoints: registry.one(
+                "postrider_queue_held_endpoints",
+                "Endpoints that are paused or disabled, so that their rows are held.",
             ),
             oldest_due_seconds: registry.one(
                 "postrider_queue_oldest_due_seconds",
@@ -250,7 +250,7 @@ impl Event {
         Self {
             captured: registry.one(
                 "postrider_events_captured_total",
-                "Events written, by whatever way.",
+                "Events written, by whatever way, rolled back ones included; the same from every process.",
             ),
             ingested: registry.one(
                 "postrider_ingest_events_total",
