@@ -302,6 +302,14 @@ fn hang_up_is_ignored() -> bool {
     ignored.is_some_and(|mask| mask & SIGHUP_BIT != 0)
 }
 
+/// Waits for Ctrl-C, for a command with nothing to drain.
+pub async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        // Nobody can tell us; the signal itself ends the process.
+        std::future::pending::<()>().await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

@@ -30,6 +30,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Child;
 
 use super::Globals;
+use crate::lifecycle;
 use report::Report;
 use stage::Stage;
 
@@ -93,7 +94,7 @@ pub(super) async fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Res
     // Whatever comes of it, and if it is Ctrl-C: what was set up is tidied away.
     let measured = tokio::select! {
         measured = measure(&stage, arguments) => measured,
-        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+        () = lifecycle::interrupted() => Err(anyhow::anyhow!("interrupted")),
     };
     stage.close().await?;
     measured?.print(arguments.how.json)?;
