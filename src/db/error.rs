@@ -2,7 +2,23 @@
 
 use sqlx::postgres::PgDatabaseError;
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use crate::metrics::DatabaseFailure;
+
+/// The server ends a statement after 30 s, and a connection is waited for 10 s.
+const ANSWER_MAX: Duration = Duration::from_secs(45);
+
+/// Waits for statements, but not for ever: on a connection that was cut without a word they never end, and TCP itself would
+/// notice after a quarter of an hour.
+pub async fn answered<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    match timeout(ANSWER_MAX, work).await {
+        Ok(result) => result,
+        Err(_) => Err(Error::Silent(ANSWER_MAX)),
+    }
+}
 
 /// An error of the database layer.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +32,9 @@ pub enum Error {
         #[source]
         source: sqlx::Error,
     },
+    /// No answer, long after the server would have ended the statement: the connection is gone and nobody said so.
+    #[error("the database has not answered for {0:?}; the connection is given up")]
+    Silent(Duration),
     /// A value in a table that our own code cannot have put there.
     #[error("{table}.{column} of row {id} is not what it should be: {problem}")]
     Inconsistent {
@@ -84,6 +103,9 @@ impl Error {
     pub fn is_forbidden(&self) -> bool {
         /// `insufficient_privilege`.
         const INSUFFICIENT_PRIVILEGE: &str = "42501";
+        if let Self::Silent(_) = self {
+            return true;
+        }
         let Self::Driver { source, .. } = self else {
             return false;
         };
@@ -117,6 +139,9 @@ impl Error {
 
 impl From<&Error> for DatabaseFailure {
     fn from(error: &Error) -> Self {
+        if let Error::Silent(_) = error {
+            return Self::Connection;
+        }
         let Error::Driver { source, .. } = error else {
             return Self::Other;
         };

@@ -18,7 +18,7 @@ pub mod notices;
 mod pool;
 pub mod queue;
 
-pub use error::Error;
+pub use error::{Error, answered};
 pub use maintenance::{Depth, TableHealth};
 pub use pool::{Database, Purpose};
 pub use sqlx::postgres::PgConnectOptions as ConnectOptions;

@@ -17,7 +17,7 @@ use crate::causes::Causes;
 use crate::channels::Class;
 use crate::db::queue::ClaimRequest;
 use crate::db::{
-    Database, Error,
+    Database, Error, answered,
     doorbell::{Found, Listener},
 };
 use crate::metrics::Metrics;
@@ -63,7 +63,7 @@ impl Claimer {
             if stop.is_cancelled() {
                 return;
             }
-            match self.turn().await {
+            match answered(self.turn()).await {
                 Ok(brought) => {
                     pause = PAUSES.0;
                     listener.found(if self.lanes.has_more(Instant::now()) {

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::alarm::Alarm;
 use super::dispatch::Dispatch;
 use crate::causes::Causes;
-use crate::db::{Database, Error};
+use crate::db::{Database, Error, answered};
 use crate::metrics::Metrics;
 use crate::model::{Attempt, Lease, Resolution};
 
@@ -81,7 +81,7 @@ impl Completer {
     /// Writes a batch; answers with what could not be written because somebody else had it locked.
     async fn flush(&self, batch: Vec<Attempt>) -> Result<Vec<Attempt>, (Vec<Attempt>, Error)> {
         let started = Instant::now();
-        let written = match self.write(&batch).await {
+        let written = match answered(self.write(&batch)).await {
             Ok(written) => written,
             Err(error) => return Err((batch, error)),
         };
@@ -109,7 +109,7 @@ impl Completer {
             return Ok(open);
         }
         let leases: Vec<Lease> = open.iter().map(|attempt| attempt.lease).collect();
-        let ours: HashSet<i64> = match self.database.still_leased(&leases).await {
+        let ours: HashSet<i64> = match answered(self.database.still_leased(&leases)).await {
             Ok(ours) => ours.into_iter().collect(),
             Err(error) => return Err((open, error)),
         };

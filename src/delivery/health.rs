@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::dispatch::{Happening, News};
 use crate::causes::Causes;
-use crate::db::{Database, Error};
+use crate::db::{Database, Error, answered};
 use crate::metrics::Metrics;
 
 /// Writes the news, one by one: they are few.
@@ -31,7 +31,7 @@ impl Reporter {
                 () = hard.cancelled() => return,
             };
             let Some(item) = item else { return };
-            if let Err(error) = self.report(&item).await {
+            if let Err(error) = answered(self.report(&item)).await {
                 tracing::warn!(
                     endpoint.id = item.endpoint,
                     error = %Causes(&error),

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::dispatch::Dispatch;
 use crate::causes::Causes;
 use crate::channels::WallClock;
-use crate::db::{Database, Error};
+use crate::db::{Database, Error, answered};
 use crate::metrics::{BreakerState, Metrics, ReturnReason};
 use crate::model::Lease;
 
@@ -41,7 +41,7 @@ impl Keeper {
         loop {
             tokio::select! { _ = ticks.tick() => {}, () = stop.cancelled() => return }
             looks = looks.wrapping_add(1);
-            if let Err(error) = self.tick(looks.is_multiple_of(CLOCK_EVERY)).await {
+            if let Err(error) = answered(self.tick(looks.is_multiple_of(CLOCK_EVERY))).await {
                 tracing::warn!(error = %Causes(&error), "cannot keep leases");
                 self.metrics
                     .database

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::Settings;
 use crate::causes::Causes;
 use crate::crypto::Keyring;
-use crate::db::{Database, Error, duties::Duty};
+use crate::db::{Database, Error, answered, duties::Duty};
 use crate::metrics::{Metrics, RowStatus};
 use crate::model::Channel;
 
@@ -41,7 +41,7 @@ impl Maintenance {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! { _ = ticks.tick() => {}, () = stop.cancelled() => break }
-            if let Err(error) = self.tick().await {
+            if let Err(error) = answered(self.tick()).await {
                 tracing::warn!(error = %Causes(&error), "maintenance cannot do its work; trying again");
                 self.metrics
                     .database

@@ -218,7 +218,7 @@ async fn a_connection_that_falls_silent_is_given_up_in_time() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     // What was open stays silent for ever; what is new gets through.
     proxy.mend_only_new();
-    app.drained_within(Duration::from_secs(100)).await;
+    app.drained_within(Duration::from_secs(200)).await;
     app.assert_seen(&endpoint, &events);
     app.finish([worker]).await;
 }
