@@ -116,6 +116,15 @@ impl Error {
             == Some(INSUFFICIENT_PRIVILEGE)
     }
 
+    /// Whether the server takes no writes on this connection.
+    pub(super) fn is_read_only(&self) -> bool {
+        let Self::Driver { source, .. } = self else {
+            return false;
+        };
+        let error = source.as_database_error();
+        error.and_then(sqlx::error::DatabaseError::code).as_deref() == Some("25006")
+    }
+
     /// Whether waiting and trying again may help: the connection, not the statement, is at fault.
     pub fn is_transient(&self) -> bool {
         let Self::Driver { source, .. } = self else {

@@ -1,8 +1,11 @@
 //! Connections, with the settings that our statements rely on.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+use tokio::time::Instant;
 
 use super::Error;
 
@@ -35,6 +38,7 @@ impl Purpose {
 #[derive(Debug, Clone)]
 pub struct Database {
     pool: PgPool,
+    distrusted_at: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Database {
@@ -62,11 +66,33 @@ impl Database {
                 .iter()
                 .copied(),
             );
+        let distrusted_at: Arc<Mutex<Option<Instant>>> = Arc::default();
+        let asked = Arc::clone(&distrusted_at);
         let pool = PgPoolOptions::new()
             .max_connections(connections_max)
             .acquire_timeout(Duration::from_secs(10))
+            .before_acquire(move |_, connection| {
+                let distrusted_at = *asked.lock().unwrap_or_else(PoisonError::into_inner);
+                let trusted = distrusted_at.is_none_or(|at| connection.age < at.elapsed());
+                Box::pin(async move { Ok(trusted) })
+            })
             .connect_lazy_with(options);
-        Self { pool }
+        Self {
+            pool,
+            distrusted_at,
+        }
+    }
+
+    /// Draws the consequences of an error for the connections. One that may only read was made while the server was being
+    /// replaced, or leads to the one that was: all that are open are closed as their turn comes, and made anew.
+    pub fn heed(&self, error: &Error) {
+        if error.is_read_only() {
+            let mut distrusted_at = self
+                .distrusted_at
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            *distrusted_at = Some(Instant::now());
+        }
     }
 
     /// For the modules of this layer.

@@ -75,6 +75,7 @@ impl Claimer {
                     });
                 }
                 Err(error) => {
+                    self.database.heed(&error);
                     tracing::warn!(error = %Causes(&error), "cannot claim; trying again in {pause:?}");
                     self.metrics
                         .database

@@ -59,6 +59,7 @@ impl Completer {
             match self.flush(batch).await {
                 Ok(left) => batch = left,
                 Err((kept, error)) => {
+                    self.database.heed(&error);
                     tracing::warn!(
                         error = %Causes(&error),
                         outcomes = kept.len(),
