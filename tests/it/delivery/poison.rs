@@ -45,7 +45,7 @@ async fn rows_with_values_from_beyond_any_calendar_or_count_stop_nobody() {
         .filter_map(|row| row.last_error)
         .collect();
     assert_eq!(failed, ["10 workers died or stopped while they held it"]);
-    assert_eq!(worker.metric("postrider_database_errors_total"), 0.0);
+    assert!(worker.metric("postrider_database_errors_total") < 1.0);
     app.finish([worker]).await;
 }
 

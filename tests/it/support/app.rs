@@ -242,6 +242,7 @@ impl TestApp {
     }
 
     /// Checks that every one of these events was seen by the endpoint's receiver; answers with how many came twice.
+    #[expect(clippy::unused_self, reason = "it reads best as a word of the app")]
     pub(crate) fn assert_seen(&self, endpoint: &Endpoint, events: &[String]) -> usize {
         assert_seen(&endpoint.receiver, events)
     }

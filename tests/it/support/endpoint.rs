@@ -15,8 +15,6 @@ pub(crate) struct Endpoint {
 pub(crate) struct EndpointBuilder<'a> {
     app: &'a TestApp,
     label: &'a str,
-    instance: &'a str,
-    url: Option<String>,
     answer: Answer,
     schedule: &'a str,
     events: Vec<String>,
@@ -35,8 +33,6 @@ impl<'a> EndpointBuilder<'a> {
         Self {
             app,
             label,
-            instance: INSTANCE,
-            url: None,
             answer: Answer::ok(),
             schedule: "fast",
             events: Vec::new(),
@@ -49,18 +45,6 @@ impl<'a> EndpointBuilder<'a> {
             timeout_ms: None,
             max_in_flight: None,
         }
-    }
-
-    /// Of another instance.
-    pub(crate) fn of(mut self, instance: &'a str) -> Self {
-        self.instance = instance;
-        self
-    }
-
-    /// Somewhere else than at its receiver.
-    pub(crate) fn url(mut self, url: impl Into<String>) -> Self {
-        self.url = Some(url.into());
-        self
     }
 
     /// Its receiver answers everything with this status.
@@ -138,14 +122,13 @@ impl<'a> EndpointBuilder<'a> {
     pub(crate) async fn create(self) -> Endpoint {
         let receiver = Receiver::start().await;
         receiver.answer(self.answer);
-        let url = self.url.unwrap_or_else(|| receiver.url());
         let id = sqlx::query(
             "select postrider.set_endpoint($1, $2, label => $3, events => $4, dialect => $5, authorization_header => $6
                , signing_secret => $7, by_events => $8, media_base64 => $9, schedule => $10, max_attempts => $11
                , timeout_ms => $12, max_in_flight => $13)",
         )
-        .bind(self.instance)
-        .bind(url)
+        .bind(INSTANCE)
+        .bind(receiver.url())
         .bind(self.label)
         .bind(self.events)
         .bind(self.dialect)

@@ -1,6 +1,7 @@
 //! Workers: in this process, with tasks of their own, or as the real program in a process of its own, to be killed.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
@@ -50,7 +51,7 @@ impl WorkerBuilder {
     }
 
     /// A key of the configuration, and its value as TOML.
-    pub(crate) fn set(mut self, key: &str, value: impl ToString) -> Self {
+    pub(crate) fn set(mut self, key: &str, value: impl Display) -> Self {
         self.settings.insert(key.to_owned(), value.to_string());
         self
     }
@@ -69,10 +70,11 @@ impl WorkerBuilder {
 
     /// As a configuration file.
     fn file(&self) -> String {
-        self.settings
-            .iter()
-            .map(|(key, value)| format!("{key} = {value}\n"))
-            .collect()
+        let lines = self.settings.iter();
+        let lines: Vec<String> = lines
+            .map(|(key, value)| format!("{key} = {value}"))
+            .collect();
+        lines.join("\n")
     }
 
     /// Starts it in this process.
@@ -176,11 +178,6 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Begins the first stage of the shutdown.
-    pub(crate) fn shut_down(&self) {
-        self.tasks.shut_down();
-    }
-
     /// Shuts down in order, and waits for the last task.
     pub(crate) async fn stop(self) {
         self.tasks.shut_down();
