@@ -113,6 +113,8 @@ struct State {
     held: HashMap<Lease, Held>,
     in_flight: u32,
     waiting: u32,
+    /// Attempts whose outcome the database does not have yet.
+    unsettled: u32,
     wakers: Vec<Waker>,
     closed: bool,
 }
@@ -238,6 +240,7 @@ impl Dispatch {
         held.stage = Stage::Finished;
         let target = held.target;
         state.in_flight -= 1;
+        state.unsettled += 1;
         if state.in_flight == 0 {
             self.idle.notify_waiters();
         }
@@ -259,7 +262,11 @@ impl Dispatch {
     pub(super) fn settled(&self, leases: impl IntoIterator<Item = Lease>) {
         let mut state = self.lock();
         for lease in leases {
-            state.held.remove(&lease);
+            if let Some(held) = state.held.remove(&lease)
+                && held.stage == Stage::Finished
+            {
+                state.unsettled -= 1;
+            }
         }
         self.room.notify_one();
     }
@@ -294,18 +301,17 @@ impl Dispatch {
     /// For how many more deliveries there is room.
     pub(super) fn room(&self) -> usize {
         let state = self.lock();
-        // Outcomes that the database has not taken yet hold room too: with the database away, nothing piles up.
-        let unsettled = u32::try_from(state.held.len()).unwrap_or(u32::MAX);
-        let most = self.limits.in_flight_max.saturating_mul(3);
-        // What waits here for targets that do not answer must not keep others from being claimed: targets that have enough
-        // waiting are passed over, and for the rest there is always a little room.
+        // What waits here for targets that do not answer must not keep others from being claimed, however much it is: targets
+        // that have enough waiting are passed over, and for the rest there is always a little room.
         let room = self
             .limits
             .in_flight_max
             .saturating_sub(state.waiting)
             .max(self.limits.in_flight_max / RESERVE)
-            .max(1)
-            .min(most.saturating_sub(unsettled));
+            .max(1);
+        // With the database away, outcomes do not pile up.
+        let most = self.limits.in_flight_max.saturating_mul(2);
+        let room = room.min(most.saturating_sub(state.unsettled));
         usize::try_from(room).unwrap_or(0)
     }
 
@@ -796,6 +802,28 @@ mod tests {
         assert!(start_all(&dispatch).len() < 1000);
         push(&dispatch, (5000..5005).map(|id| job(id, 500)));
         assert_eq!(start_all(&dispatch).len(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn there_is_room_for_others_however_much_waits_for_those_that_never_answer() {
+        let dispatch = dispatch(100);
+        push(&dispatch, (0..5000).map(|id| job(id, 1 + id % 10)));
+        start_all(&dispatch);
+        assert!(dispatch.room() > 0);
+        assert_eq!(dispatch.busy().len(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn outcomes_that_the_database_does_not_take_leave_no_room() {
+        let dispatch = dispatch(10);
+        for id in 0..20 {
+            push(&dispatch, [job(id, 1)]);
+            let job = start_all(&dispatch).remove(0);
+            end(&dispatch, &job, true);
+        }
+        assert_eq!(dispatch.room(), 0);
+        dispatch.settled([job(0, 1).delivery.lease]);
+        assert_eq!(dispatch.room(), 1);
     }
 
     #[tokio::test(start_paused = true)]
