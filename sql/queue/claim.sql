@@ -29,11 +29,12 @@ with lanes as materialized (
     limit lanes.looked_at
   ) due
 ), taken as materialized (
+  -- Busy targets are looked up in a hash, not compared one by one: there may be thousands of them, and of rows.
   -- The status is compared in a way that no index answers: without statistics the planner would look for these ids in the
   -- whole of the index of what is due.
   select queue.id
   from postrider.webhook_queue queue
-  where queue.id = any (array(select seen.id from seen where seen.target <> all ($7::bigint[])))
+  where queue.id = any (array(select seen.id from seen where seen.target not in (select unnest($7::bigint[]))))
     and queue.status || '' = 'pending'
     and (queue.lease_until is null or queue.lease_until < now())
   for no key update skip locked
