@@ -99,15 +99,16 @@ async fn one(
         if first.is_none() && elapsed >= part {
             first = Some(rate(delivered, elapsed));
         }
-        if last_from.is_none() && elapsed >= length - part {
+        if last_from.is_none() && elapsed + part >= length {
             last_from = Some((delivered, elapsed));
         }
-        if elapsed >= length {
-            let (from, at) = last_from.unwrap_or_default();
+        let (from, at) = last_from.unwrap_or_default();
+        // On a busy machine one turn may take longer than a part; a part must not be empty.
+        if elapsed >= length.max(at + part / 2) {
             worker.stop().await?;
             return Ok(Rates {
                 first: first.unwrap_or_default(),
-                last: rate(delivered - from, elapsed - at),
+                last: rate(delivered - from, elapsed.saturating_sub(at)),
             });
         }
         if filled.saturating_sub(delivered) < QUEUED {

@@ -149,12 +149,12 @@ fn ours(stage: &Stage) -> Command {
 
 /// Figures and ratios of one scene.
 fn tell(report: &mut Report, runs: &[Runs; 4], writers: u32, listeners: u32, targets: [f64; 2]) {
-    let [plain, polled, rung, delivered] = runs;
+    let [plain, polling, belled, delivered] = runs;
     let scene = format!("{writers} writers");
     for (name, runs) in [
         ("plain inserts", plain),
-        ("captured, listeners polling", polled),
-        ("captured, listeners at the bell", rung),
+        ("captured, listeners polling", polling),
+        ("captured, listeners at the bell", belled),
         ("captured, a worker delivering", delivered),
     ] {
         report.figure(format!("{scene}, {name}"), runs.per_second(), "commits/s");
@@ -166,12 +166,12 @@ fn tell(report: &mut Report, runs: &[Runs; 4], writers: u32, listeners: u32, tar
     }
     report.ratio(
         format!("{scene}, {listeners} listeners: bell / polling"),
-        rung.per_second() / polled.per_second(),
+        belled.per_second() / polling.per_second(),
         Some(Target::AtLeast(targets[0])),
     );
     report.ratio(
         format!("{scene}, {listeners} listeners: captured / plain"),
-        rung.per_second() / plain.per_second(),
+        belled.per_second() / plain.per_second(),
         Some(Target::AtLeast(targets[1])),
     );
     report.ratio(

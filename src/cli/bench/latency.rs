@@ -105,7 +105,7 @@ async fn idle(
     // The first ones find a worker that is starting, and connections that are cold: they are not counted.
     for number in 0..events + 2 {
         poster.post(1, 1).await?;
-        drain(heard).await;
+        drain(heard);
         application
             .emit(INSTANCE, number + 1, PAYLOAD_BYTES)
             .await?;
@@ -120,9 +120,9 @@ async fn idle(
         application.commit().await?;
         ear.hear().await?;
         let notify = notified.elapsed();
-        let posted = Instant::now();
+        let begun = Instant::now();
         poster.post(1, 1).await?;
-        let post = posted.elapsed();
+        let post = begun.elapsed();
         if number >= 2 {
             seen.idle.push(milliseconds(at - sent));
             seen.commit.push(milliseconds(committed));
@@ -148,7 +148,7 @@ async fn load(
         let mut application = Application::connect(&stage.options).await?;
         emitting.spawn(async move {
             let mut sent = Vec::new();
-            for number in (connection..rate * seconds).step_by(CONNECTIONS as usize) {
+            for number in (connection..rate * seconds).step_by(usize::try_from(CONNECTIONS)?) {
                 tokio::time::sleep_until(
                     start + Duration::from_secs(number) / u32::try_from(rate)?,
                 )
@@ -198,7 +198,7 @@ async fn hear(heard: &mut Heard, number: u64) -> anyhow::Result<Instant> {
 }
 
 /// Forgets what came, which was ours.
-async fn drain(heard: &mut Heard) {
+fn drain(heard: &mut Heard) {
     while heard.try_recv().is_ok() {}
 }
 

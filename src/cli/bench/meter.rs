@@ -17,6 +17,10 @@ pub(super) struct Meter {
 }
 
 /// What was read between a start and an end.
+#[expect(
+    clippy::struct_field_names,
+    reason = "a unit ends the name of everything that has one"
+)]
 #[derive(Debug, Clone, Default)]
 pub(super) struct Reading {
     /// On the wall.

@@ -156,12 +156,12 @@ pub async fn probe_line(options: &PgConnectOptions) -> Result<Verdict, Error> {
         .clone()
         .application_name("postrider doctor")
         .extra_float_digits(None);
-    let ears = ears::Ears::connect(&options);
-    let lock = lock::Lock::connect(&options);
-    let probed = async {
-        let (mut ears, mut lock) = (ears.await?, lock.await?);
+    // Boxed: connecting is a large future.
+    let probed = Box::pin(async {
+        let mut ears = ears::Ears::connect(&options).await?;
+        let mut lock = lock::Lock::connect(&options).await?;
         probe::probe(&mut ears, &mut lock).await
-    };
+    });
     probed
         .await
         .map_err(Error::doing("listen for a notification of our own"))
