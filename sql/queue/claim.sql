@@ -7,7 +7,7 @@
 --
 -- A window bounds what is looked at, not what is found: a target that is passed over costs reading, never a scan of
 -- its whole backlog. The answer has one row for each claimed delivery and one (delivery null) for each lane that had
--- something, which says how far it was read.
+-- something, which says how far it was read. Of large payloads no more is claimed at once than 16 MiB and one.
 with lanes as materialized (
   select given.entry, given.lane, given.looked_at
     , case when given.fresh then least(given.after_at, now() - make_interval(secs => $6)) else given.after_at end as after_at
@@ -16,25 +16,30 @@ with lanes as materialized (
     as given(lane, after_at, after_id, looked_at, fresh, entry)
   where set_config('synchronous_commit', 'off', true) is not null
 ), seen as materialized (
-  select lanes.entry, due.id, due.next_retry_at, due.target
-  from lanes cross join lateral (
-    select queue.id, queue.next_retry_at, queue.target
-    from postrider.webhook_queue queue
-    where queue.status = 'pending'
-      and queue.lane = lanes.lane
-      and (queue.next_retry_at, queue.id) > (lanes.after_at, lanes.after_id)
-      and queue.next_retry_at <= now()
-      and (queue.lease_until is null or queue.lease_until < now())
-    order by queue.next_retry_at, queue.id
-    limit lanes.looked_at
-  ) due
-), taken as materialized (
   -- Busy targets are looked up in a hash, not compared one by one: there may be thousands of them, and of rows.
+  -- Bytes are counted without being read (a payload's length stands in its header), and only of what may be taken.
+  select looked_at.entry, looked_at.id, looked_at.next_retry_at, looked_at.wanted
+    , sum(case when looked_at.wanted then looked_at.bytes end) over (rows unbounded preceding) - looked_at.bytes as bytes_before
+  from (
+    select lanes.entry, due.id, due.next_retry_at, due.bytes, due.target not in (select unnest($7::bigint[])) as wanted
+    from lanes cross join lateral (
+      select queue.id, queue.next_retry_at, queue.target, octet_length(queue.payload) as bytes
+      from postrider.webhook_queue queue
+      where queue.status = 'pending'
+        and queue.lane = lanes.lane
+        and (queue.next_retry_at, queue.id) > (lanes.after_at, lanes.after_id)
+        and queue.next_retry_at <= now()
+        and (queue.lease_until is null or queue.lease_until < now())
+      order by queue.next_retry_at, queue.id
+      limit lanes.looked_at
+    ) due
+  ) looked_at
+), taken as materialized (
   -- The status is compared in a way that no index answers: without statistics the planner would look for these ids in the
   -- whole of the index of what is due.
   select queue.id
   from postrider.webhook_queue queue
-  where queue.id = any (array(select seen.id from seen where seen.target not in (select unnest($7::bigint[]))))
+  where queue.id = any (array(select seen.id from seen where seen.wanted and seen.bytes_before < 16777216))
     and queue.status || '' = 'pending'
     and (queue.lease_until is null or queue.lease_until < now())
   for no key update skip locked

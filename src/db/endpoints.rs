@@ -80,6 +80,15 @@ impl Database {
             .collect())
     }
 
+    /// The versions that these endpoints have now.
+    pub async fn endpoint_versions(&self, ids: &[i64]) -> Result<Vec<(i64, i64)>, Error> {
+        sqlx::query_as("-- endpoints.versions: have these changed?\n select id, version from postrider.endpoints where id = any ($1)")
+            .bind(ids)
+            .fetch_all(self.pool())
+            .await
+            .map_err(Error::doing("look whether endpoints have changed"))
+    }
+
     /// The schedule and timeout of rows without an endpoint.
     pub async fn default_schedule(&self) -> Result<(Arc<Schedule>, Duration), Error> {
         let row: ScheduleRow = sqlx::query_as(

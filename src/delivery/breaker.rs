@@ -153,6 +153,14 @@ impl Breaker {
         }
     }
 
+    /// The target is not what it was: the next probe may go at once, and pauses begin anew.
+    pub(super) fn forgive(&mut self, now: Instant, settings: &BreakerSettings) {
+        self.pause = settings.probe;
+        if let BreakerState::Open { .. } = self.state {
+            self.state = BreakerState::Open { until: now };
+        }
+    }
+
     /// A probe that never came to an attempt: the next one may go at once.
     pub(super) fn probe_abandoned(&mut self, now: Instant) {
         if self.state == BreakerState::Probing {

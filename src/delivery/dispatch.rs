@@ -31,6 +31,10 @@ const WAITING_MAX: Duration = Duration::from_millis(250);
 const WAITING_MIN: u32 = 32;
 /// How often it is said of a target that it answers, though nothing has changed: an UPDATE that mostly finds nothing to do.
 const SAY_WELL_EVERY: Duration = Duration::from_mins(5);
+/// Payloads held here beyond which nothing more is claimed; one claim may go over it by 16 MiB and a payload.
+const BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Payloads waiting for one target beyond which it has enough.
+const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long an unused target is remembered.
 const FORGET_AFTER: Duration = Duration::from_mins(10);
 
@@ -113,6 +117,8 @@ struct State {
     held: HashMap<Lease, Held>,
     in_flight: u32,
     waiting: u32,
+    /// Payloads of what waits and is in flight.
+    bytes: usize,
     /// Attempts whose outcome the database does not have yet.
     unsettled: u32,
     wakers: Vec<Waker>,
@@ -126,6 +132,8 @@ struct Held {
     since: Instant,
     stage: Stage,
     progress: Progress,
+    /// Of the payload, while it is here.
+    bytes: usize,
 }
 
 /// How far a held delivery is.
@@ -150,6 +158,8 @@ struct Target {
     well_since: Option<Instant>,
     pace: Pace,
     used_at: Instant,
+    /// The endpoint's version when it was last claimed for.
+    version: Option<i64>,
 }
 
 /// Attempts finished per second, roughly.
@@ -178,6 +188,7 @@ impl Dispatch {
         for job in jobs {
             let target = job.delivery.target;
             let lease = job.delivery.lease;
+            let bytes = job.delivery.payload.len();
             let progress = Progress {
                 attempts: job.delivery.attempts,
                 attempts_max: job.delivery.attempts_max,
@@ -191,6 +202,7 @@ impl Dispatch {
                     since: now,
                     stage: Stage::Waiting,
                     progress,
+                    bytes,
                 },
             );
             let entry = state
@@ -202,7 +214,9 @@ impl Dispatch {
                 entry.allowed = entry.allowed.min(entry.most).max(1);
             }
             entry.used_at = now;
+            entry.version = entry.version.max(job.delivery.endpoint_version);
             entry.waiting.push_back(job);
+            state.bytes += bytes;
             state.waiting += 1;
             state.make_ready(target);
         }
@@ -239,6 +253,7 @@ impl Dispatch {
         }
         held.stage = Stage::Finished;
         let target = held.target;
+        state.bytes -= std::mem::take(&mut held.bytes);
         state.in_flight -= 1;
         state.unsettled += 1;
         if state.in_flight == 0 {
@@ -262,10 +277,11 @@ impl Dispatch {
     pub(super) fn settled(&self, leases: impl IntoIterator<Item = Lease>) {
         let mut state = self.lock();
         for lease in leases {
-            if let Some(held) = state.held.remove(&lease)
-                && held.stage == Stage::Finished
-            {
-                state.unsettled -= 1;
+            if let Some(held) = state.held.remove(&lease) {
+                state.bytes -= held.bytes;
+                if held.stage == Stage::Finished {
+                    state.unsettled -= 1;
+                }
             }
         }
         self.room.notify_one();
@@ -289,6 +305,7 @@ impl Dispatch {
             target.breaker.allows(now, 1) == 0
                 || target.probe_is_taken()
                 || waiting >= target.waiting_most(room)
+                || target.waiting_bytes() >= WAITING_BYTES_MAX
         };
         state
             .targets
@@ -301,6 +318,9 @@ impl Dispatch {
     /// For how many more deliveries there is room.
     pub(super) fn room(&self) -> usize {
         let state = self.lock();
+        if state.bytes >= BYTES_MAX {
+            return 0;
+        }
         // What waits here for targets that do not answer must not keep others from being claimed, however much it is: targets
         // that have enough waiting are passed over, and for the rest there is always a little room.
         let room = self
@@ -385,6 +405,31 @@ impl Dispatch {
         }
         state.wake();
         back
+    }
+
+    /// Endpoints that are left alone for now, with the version that was found wanting.
+    pub(super) fn suspended(&self) -> Vec<(i64, i64)> {
+        let now = Instant::now();
+        let state = self.lock();
+        let suspended = |target: &Target| target.breaker.allows(now, 1) == 0;
+        state
+            .targets
+            .iter()
+            .filter(|(_, target)| suspended(target))
+            .filter_map(|(id, target)| Some((*id, target.version?)))
+            .collect()
+    }
+
+    /// An endpoint has been changed since: it gets another chance at once.
+    pub(super) fn forgive(&self, endpoint: i64, version: i64) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        if let Some(target) = state.targets.get_mut(&endpoint) {
+            target.breaker.forgive(now, &self.limits.breaker);
+            target.version = Some(version);
+        }
+        state.make_ready(endpoint);
+        state.wake();
     }
 
     /// Stops giving anything out; answers with what had not started.
@@ -480,7 +525,9 @@ impl State {
                 .get(&lease)
                 .is_none_or(|held| held.lease_ends <= now)
             {
-                self.held.remove(&lease);
+                if let Some(held) = self.held.remove(&lease) {
+                    self.bytes -= held.bytes;
+                }
                 continue;
             }
             target.breaker.started(now);
@@ -538,6 +585,7 @@ impl State {
                 && held.stage == Stage::Waiting
             {
                 targets.push(held.target);
+                self.bytes -= held.bytes;
                 self.held.remove(lease);
             }
         }
@@ -578,6 +626,7 @@ impl Target {
                 per_second: 0.0,
             },
             used_at: now,
+            version: None,
         }
     }
 
@@ -638,6 +687,14 @@ impl Target {
         let soon = soon.clamp(0.0, 10_000.0) as u32;
         let unproven = self.allowed.saturating_mul(2).max(WAITING_MIN);
         soon.max(unproven.min(room / SHARE_OF_ROOM)).max(1)
+    }
+
+    /// Payloads that wait here.
+    fn waiting_bytes(&self) -> usize {
+        self.waiting
+            .iter()
+            .map(|job| job.delivery.payload.len())
+            .sum()
     }
 
     /// A probe is out, or waits to go: no second one is needed.

@@ -66,8 +66,30 @@ impl Keeper {
             self.database.give_back(&self.unreturned).await?;
             self.unreturned.clear();
         }
+        self.forgive_changed().await?;
         if set_clock {
             self.clock.set(self.database.now().await?);
+        }
+        Ok(())
+    }
+
+    /// Endpoints that were changed while their breaker is open are tried again at once, with what was set aside for them: a
+    /// corrected endpoint does not wait for a probe.
+    async fn forgive_changed(&self) -> Result<(), Error> {
+        let suspended = self.dispatch.suspended();
+        if suspended.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<i64> = suspended.iter().map(|(endpoint, _)| *endpoint).collect();
+        let present = self.database.endpoint_versions(&ids).await?;
+        for (endpoint, version) in present {
+            if suspended
+                .iter()
+                .any(|(id, known)| *id == endpoint && *known < version)
+            {
+                self.dispatch.forgive(endpoint, version);
+                while self.database.release(endpoint).await? > 0 {}
+            }
         }
         Ok(())
     }

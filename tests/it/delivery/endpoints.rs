@@ -149,6 +149,52 @@ async fn a_breaker_opens_probes_and_closes_and_what_it_holds_back_loses_no_attem
 }
 
 #[tokio::test]
+async fn a_corrected_endpoint_does_not_wait_for_the_probe_of_its_breaker() {
+    let app = TestApp::start().await;
+    app.sql("insert into postrider.schedules (name, waits, jitter, max_attempts) values ('patient', '{10 ms}', 0, 1000)").await;
+    let broken = app
+        .endpoint("shop")
+        .failing(503)
+        .schedule("patient")
+        .create()
+        .await;
+    let whole = app.endpoint("elsewhere").events(&["none"]).create().await;
+    let worker = app
+        .worker()
+        .set("worker.breaker.probe_s", 600)
+        .start()
+        .await;
+    let events = app.emit_many(50).await;
+    until("the breaker is open", PATIENCE, async || {
+        worker.metric("postrider_breaker_endpoints{state=\"open\"}") > 0.0
+    })
+    .await;
+    app.sql(&format!(
+        "select postrider.set_endpoint('shop', '{}', 'shop')",
+        whole.receiver.url()
+    ))
+    .await;
+    app.drained().await;
+    app.assert_seen(&whole, &events);
+    drop(broken);
+    app.finish([worker]).await;
+}
+
+#[tokio::test]
+async fn a_backlog_of_large_payloads_is_delivered_within_bounded_memory() {
+    let app = TestApp::start().await;
+    let endpoint = app.endpoint("shop").create().await;
+    app.sql("select postrider.emit_rows(array_agg('shop'::text), array_agg('photo.taken'::text), array_agg(json_build_object('media', repeat('x', 2000000)))) from generate_series(1, 100)").await;
+    let worker = app.worker().spawn();
+    app.drained().await;
+    assert_eq!(endpoint.receiver.count(), 100);
+    let peak = worker.peak_memory_mib();
+    println!("200 MB delivered with {peak} MiB at most");
+    assert!(peak < 200, "{peak} MiB for a backlog of 200 MB");
+    worker.kill();
+}
+
+#[tokio::test]
 async fn an_endpoint_that_wants_it_gets_the_event_type_in_its_url() {
     let app = TestApp::start().await;
     let plain = app.endpoint("plain").by_events().create().await;
