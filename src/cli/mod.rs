@@ -12,6 +12,7 @@ mod doctor;
 mod endpoint;
 mod exit;
 mod instance;
+mod keys;
 mod migrate;
 mod moment;
 mod output;
@@ -56,6 +57,8 @@ pub enum Command {
     Endpoint(endpoint::Arguments),
     /// Look at the queue and its dead letters, and re-queue them
     Queue(queue::Arguments),
+    /// Seal all secrets anew after the encryption key was changed
+    Keys(keys::Arguments),
     /// Look at a live deployment and say what is wrong, and what to do about it
     Doctor(doctor::Arguments),
     /// Let this database, a copy of another, deliver from now on
@@ -82,6 +85,7 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Instance(arguments) => instance::run(&cli.globals, &arguments).await,
         Command::Endpoint(arguments) => endpoint::run(&cli.globals, &arguments).await,
         Command::Queue(arguments) => queue::run(&cli.globals, &arguments).await,
+        Command::Keys(arguments) => keys::run(&cli.globals, &arguments).await,
         Command::Doctor(arguments) => Box::pin(doctor::run(&cli.globals, &arguments)).await,
         Command::Adopt(arguments) => adopt::run(&cli.globals, &arguments).await,
         Command::Pg(arguments) => pg::run(&cli.globals, &arguments).await,

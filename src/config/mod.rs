@@ -117,6 +117,7 @@ impl Config {
         self.doorbell.check(&mut check);
         self.ingest.check(&mut check);
         self.retention.check(&mut check);
+        self.encryption.check(&mut check);
         self.limits.check(&mut check);
         self.log.check(&mut check);
         check.finish()
@@ -130,6 +131,9 @@ mod tests {
     use secrecy::ExposeSecret;
 
     use super::{Config, File, Loaded, Sources, load};
+
+    const KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+    const OTHER_KEY: &str = "0202020202020202020202020202020202020202020202020202020202020202";
 
     /// Loads a file and variables.
     fn with(file: &str, variables: &[(&str, &str)]) -> Result<Loaded, super::Error> {
@@ -213,21 +217,22 @@ mod tests {
         let config = with(
             "",
             &[
-                ("ENCRYPTION_KEY_OLD", "one, two"),
+                ("ENCRYPTION_KEY_OLD", &format!("{KEY}, {OTHER_KEY}")),
                 ("POSTRIDER_EGRESS__ALLOW", "127.0.0.1,10.0.0.0/8"),
             ],
         )
         .unwrap()
         .config;
         assert_eq!(config.encryption.old_keys.len(), 2);
-        assert_eq!(config.encryption.old_keys[1].expose_secret(), "two");
+        assert_eq!(config.encryption.old_keys[1].expose_secret(), OTHER_KEY);
         assert_eq!(config.egress.allow[0].to_string(), "127.0.0.1/32");
     }
 
     #[test]
     fn a_numeric_secret_stays_text() {
-        let config = with("", &[("ENCRYPTION_KEY", "0012")]).unwrap().config;
-        assert_eq!(config.encryption.key.unwrap().expose_secret(), "0012");
+        let digits = "12".repeat(32);
+        let config = with("", &[("ENCRYPTION_KEY", &digits)]).unwrap().config;
+        assert_eq!(config.encryption.key.unwrap().expose_secret(), digits);
     }
 
     #[test]
@@ -296,6 +301,19 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_is_none_is_told_with_its_place_and_how_to_make_one() {
+        let remedy = "an encryption key is 32 bytes in base64 or hex, and this is something else; make one with `openssl rand -base64 32`";
+        fails(
+            "[encryption]\nkey = 'hunter2'",
+            &[("ENCRYPTION_KEY_OLD", &format!("{KEY},hunter3"))],
+            &format!(
+                "postrider.toml: encryption.key: {remedy}\n\
+                 environment: ENCRYPTION_KEY_OLD: number 2 of the list: {remedy}"
+            ),
+        );
+    }
+
+    #[test]
     fn no_error_shows_a_secret() {
         let error = with("[encryption]\nkey = 1234567\n", &[])
             .expect_err("a number")
@@ -325,12 +343,12 @@ mod tests {
         let loaded = with(
             "",
             &[
-                ("ENCRYPTION_KEY", "hunter2"),
+                ("ENCRYPTION_KEY", KEY),
                 ("DATABASE_URL", "postgres://a:hunter3@b/c"),
             ],
         )
         .unwrap();
         let shown = format!("{loaded:?}");
-        assert!(!shown.contains("hunter"), "{shown}");
+        assert!(!shown.contains("hunter") && !shown.contains(KEY), "{shown}");
     }
 }

@@ -143,17 +143,20 @@ mod tests {
     #[test]
     fn secrets_are_masked() {
         let environment = [
-            ("ENCRYPTION_KEY", "hunter2"),
-            ("ENCRYPTION_KEY_OLD", "hunter3,hunter4"),
+            ("ENCRYPTION_KEY", "71".repeat(32)),
+            (
+                "ENCRYPTION_KEY_OLD",
+                format!("{},{}", "72".repeat(32), "73".repeat(32)),
+            ),
         ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .map(|(name, value)| (name.to_owned(), value))
         .to_vec();
         let sources = Sources {
             environment,
             ..Sources::default()
         };
         let page = load(sources).unwrap().to_toml();
-        assert!(!page.contains("hunter"), "{page}");
+        assert!(!page.contains("7171") && !page.contains("7272"), "{page}");
         assert!(
             page.contains("old_keys = [\"***\", \"***\"]  # environment: ENCRYPTION_KEY_OLD"),
             "{page}"

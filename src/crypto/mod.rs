@@ -4,5 +4,5 @@ mod seal;
 mod sign;
 pub mod token;
 
-pub use seal::{CannotOpen, Keyring, NotAKey, is_sealed};
+pub use seal::{CannotOpen, Keyring, NotAKey, check_key, is_sealed};
 pub use sign::{NotASigningSecret, SigningSecret, signature_header, verify};

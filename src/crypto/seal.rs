@@ -88,6 +88,11 @@ impl Keyring {
         self.current.is_some()
     }
 
+    /// How texts sealed with the current key name it; none without one.
+    pub fn current_key_id(&self) -> Option<&str> {
+        self.current.as_ref().map(|key| key.id.as_str())
+    }
+
     /// Seals `plain`; without a key it stays as it is, for sealing is the operator's choice.
     pub fn seal(&self, plain: &SecretString, randomness: &mut impl CryptoRng) -> String {
         let plain = plain.expose_secret();
@@ -141,6 +146,11 @@ impl Keyring {
             .chain(&self.old)
             .find(|key| key.id == id)
     }
+}
+
+/// Whether a text can be a key; says nothing of which.
+pub fn check_key(text: &SecretString) -> Result<(), NotAKey> {
+    Key::parse(text).map(|_| ())
 }
 
 impl fmt::Debug for Keyring {

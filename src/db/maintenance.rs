@@ -1,13 +1,10 @@
-//! Retention, sealing, depth, release: the statements of maintenance. Each does a bounded piece and says whether there is more,
+//! Retention, depth, release: the statements of maintenance. Each does a bounded piece and says whether there is more,
 //! and each is safe when two processes do it at once.
 
 use std::time::Duration;
 
-use secrecy::SecretString;
-
 use super::queue::HELD_BATCH;
 use super::{Database, Error};
-use crate::crypto::Keyring;
 
 /// Rows looked at or removed by one statement.
 const BATCH: i64 = 5000;
@@ -214,72 +211,4 @@ impl Database {
             .map_err(Error::doing("remove expired signing secrets"))?;
         Ok(())
     }
-
-    /// Seals secrets that rest in plain, a batch of each kind. Answers with how many.
-    pub async fn seal_secrets(&self, keyring: &Keyring) -> Result<u64, Error> {
-        let mut sealed = 0;
-        for place in SECRETS {
-            let plain: Vec<(i64, String)> = sqlx::query_as(place.find)
-                .bind(BATCH)
-                .fetch_all(self.pool())
-                .await
-                .map_err(Error::doing("look for secrets in plain"))?;
-            if plain.is_empty() {
-                continue;
-            }
-            let ids: Vec<i64> = plain.iter().map(|(id, _)| *id).collect();
-            let closed: Vec<String> = plain
-                .iter()
-                .map(|(_, text)| keyring.seal(&SecretString::from(text.as_str()), &mut rand::rng()))
-                .collect();
-            let open: Vec<String> = plain.into_iter().map(|(_, text)| text).collect();
-            let done = sqlx::query(place.replace)
-                .bind(ids)
-                .bind(open)
-                .bind(closed)
-                .execute(self.pool())
-                .await
-                .map_err(Error::doing("seal secrets"))?;
-            sealed += done.rows_affected();
-        }
-        Ok(sealed)
-    }
 }
-
-/// A column that holds secrets: how to find plain ones, and how to replace them where they have not changed meanwhile.
-struct Place {
-    find: &'static str,
-    replace: &'static str,
-}
-
-/// All of them.
-const SECRETS: [Place; 5] = [
-    Place {
-        find: "select id, token from postrider.instances where token is not null and token not like 'sealed:%' limit $1",
-        replace: "update postrider.instances held set token = given.closed from unnest($1::bigint[], $2::text[], $3::text[]) as given(id, open, closed)
-            where held.id = given.id and held.token = given.open",
-    },
-    Place {
-        find: "select id, authorization_header from postrider.endpoints where authorization_header is not null and authorization_header not like 'sealed:%' limit $1",
-        replace: "update postrider.endpoints held set authorization_header = given.closed from unnest($1::bigint[], $2::text[], $3::text[]) as given(id, open, closed)
-            where held.id = given.id and held.authorization_header = given.open",
-    },
-    Place {
-        find: "select id, headers from postrider.endpoints where headers is not null and headers not like 'sealed:%' limit $1",
-        replace: "update postrider.endpoints held set headers = given.closed from unnest($1::bigint[], $2::text[], $3::text[]) as given(id, open, closed)
-            where held.id = given.id and held.headers = given.open",
-    },
-    Place {
-        find: "select id, secret from postrider.signing_secrets where secret not like 'sealed:%' limit $1",
-        replace: "update postrider.signing_secrets held set secret = given.closed from unnest($1::bigint[], $2::text[], $3::text[]) as given(id, open, closed)
-            where held.id = given.id and held.secret = given.open",
-    },
-    Place {
-        find: "select queue.id, queue.auth_header from postrider.unsealed_rows unsealed join postrider.webhook_queue queue on queue.id = unsealed.delivery_id
-            where queue.auth_header is not null and queue.auth_header not like 'sealed:%' limit $1",
-        replace: "with sealed as (
-              update postrider.webhook_queue held set auth_header = given.closed from unnest($1::bigint[], $2::text[], $3::text[]) as given(id, open, closed)
-              where held.id = given.id and held.auth_header = given.open returning held.id)
-            delete from postrider.unsealed_rows unsealed where unsealed.delivery_id in (select sealed.id from sealed)",
-    },
-];

@@ -17,8 +17,10 @@ pub mod migrate;
 pub mod notices;
 mod pool;
 pub mod queue;
+mod sealing;
 
 pub use error::{Error, answered};
 pub use maintenance::{Depth, TableHealth};
 pub use pool::{Database, Purpose};
+pub use sealing::Resealed;
 pub use sqlx::postgres::PgConnectOptions as ConnectOptions;

@@ -116,14 +116,15 @@ async fn of_the_schema(
 ) -> Vec<Finding> {
     let installed = database.doctor_schema().await;
     let present = database.doctor_presence().await;
-    let keyring = Keyring::new(config.encryption.key.as_ref(), &config.encryption.old_keys);
+    let keyring = Keyring::new(config.encryption.key.as_ref(), &config.encryption.old_keys)
+        .expect("the configuration was checked, and its keys with it");
     let stored = database.doctor_secrets().await;
     let tables = database.doctor_tables().await;
     [
         judge("installation", installed, |facts| schema::schema(&facts)),
         judge("workers", present, |facts| schema::presence(&facts)),
         judge("encryption", stored, |facts| {
-            secrets::secrets(keyring, &facts)
+            secrets::secrets(&keyring, &facts)
         }),
         judge("autovacuum", tables, |facts| {
             hazards::vacuum(server, &facts)

@@ -1,21 +1,11 @@
 //! Secrets at rest. Nothing here shows one.
 
 use super::finding::Finding;
-use crate::crypto::{Keyring, NotAKey};
+use crate::crypto::Keyring;
 use crate::db::doctor::Secrets;
 
 /// The key, and what is stored.
-pub(super) fn secrets(keyring: Result<Keyring, NotAKey>, stored: &[Secrets]) -> Vec<Finding> {
-    let keyring = match keyring {
-        Ok(keyring) => keyring,
-        Err(error) => {
-            return vec![Finding::failure(
-                "encryption",
-                format!("encryption.key or one of encryption.old_keys cannot be used: {error}"),
-                "ENCRYPTION_KEY=$(openssl rand -base64 32)",
-            )];
-        }
-    };
+pub(super) fn secrets(keyring: &Keyring, stored: &[Secrets]) -> Vec<Finding> {
     let mut findings: Vec<_> = stored
         .iter()
         .filter_map(|secrets| {

@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod doctoring;
 mod embedded;
+mod keys;
 mod migrating;
 mod program;
 

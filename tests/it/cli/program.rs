@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sqlx::{PgPool, Row};
@@ -129,11 +130,19 @@ impl Program {
         }
         // What it says later must not fill the pipe.
         let mut reading = JoinSet::new();
-        reading.spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let log = Arc::new(Mutex::new(logged));
+        let later = Arc::clone(&log);
+        reading.spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                let event = serde_json::from_str(&line).unwrap();
+                later.lock().unwrap().push(event);
+            }
+        });
         Serving {
             _reading: reading,
             child,
             address: address.unwrap(),
+            log,
         }
     }
 
@@ -155,6 +164,7 @@ impl Program {
 pub(super) struct Serving {
     child: Child,
     address: String,
+    log: Arc<Mutex<Vec<serde_json::Value>>>,
     _reading: JoinSet<()>,
 }
 
@@ -186,6 +196,13 @@ impl Serving {
     /// Waits until it delivers.
     pub(super) async fn until_ready(&self) {
         self.until_readyz_says("\r\nready\n").await;
+    }
+
+    /// What it has logged so far and contains this.
+    pub(super) fn logged(&self, text: &str) -> Vec<serde_json::Value> {
+        let log = self.log.lock().unwrap();
+        let lines = log.iter().filter(|line| line.to_string().contains(text));
+        lines.cloned().collect()
     }
 
     /// Ends it in order.
