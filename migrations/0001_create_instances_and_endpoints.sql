@@ -71,6 +71,7 @@ create table postrider.endpoints (
 , dialect text not null default 'postrider'
 , url text not null
 , events text[] not null default '{}'
+, wanted text[]
 , by_events boolean not null default false
 , media_base64 boolean not null
 , authorization_header text
@@ -90,7 +91,7 @@ create table postrider.endpoints (
 , constraint endpoints_label_is_unique unique (instance_id, label, channel, dialect)
 , constraint endpoints_label_is_a_name check (label ~ '^[A-Za-z0-9_-]{1,50}$')
 , constraint endpoints_channel_is_known check (channel in ('webhook'))
-, constraint endpoints_dialect_is_known check (dialect in ('postrider', 'ryze'))
+, constraint endpoints_dialect_is_known check (dialect in ('postrider', 'ryze', 'evolution', 'codechat', 'vzaps'))
 , constraint endpoints_url_is_http check (channel <> 'webhook' or (url ~* '^https?://[^[:space:]]+$' and length(url) <= 2048))
 , constraint endpoints_state_is_known check (state in ('enabled', 'paused', 'disabled'))
 , constraint endpoints_events_are_names check (array_position(events, null) is null and array_position(events, '') is null)
@@ -106,6 +107,7 @@ comment on column postrider.endpoints.channel is 'How deliveries go out.';
 comment on column postrider.endpoints.dialect is 'Whose envelope they wear.';
 comment on column postrider.endpoints.url is 'Where they go, without an event suffix.';
 comment on column postrider.endpoints.events is 'Event types it wants; empty means all but those that begin with postrider., which tell of Postrider itself and must be named.';
+comment on column postrider.endpoints.wanted is 'The same as fan-out asks for it: with the names that other dialects have for these events. Kept by trigger; null where nothing is queued.';
 comment on column postrider.endpoints.by_events is 'Whether the event type is appended to the URL.';
 comment on column postrider.endpoints.media_base64 is 'Whether it wants base64 media inside the event; else it is removed at fan-out.';
 comment on column postrider.endpoints.authorization_header is 'The full Authorization header, sealed at rest.';
@@ -163,6 +165,10 @@ comment on column postrider.endpoint_health.alerted_percent is 'How much of the 
 create function postrider.endpoint_changed() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   new.attempts_max := coalesce(new.max_attempts, (select s.max_attempts from postrider.schedules s where s.name = new.schedule));
+  if tg_op = 'INSERT' or new.events is distinct from old.events or new.dialect is distinct from old.dialect
+     or new.channel is distinct from old.channel or new.wanted is distinct from old.wanted then
+    new.wanted := case when new.channel = 'webhook' then postrider.wanted_types(new.dialect, new.events) end;
+  end if;
   if tg_op = 'INSERT' then return new; end if;
   new.version := nextval('postrider.endpoint_version');
   new.updated_at := now();

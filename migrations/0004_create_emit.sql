@@ -5,11 +5,6 @@ create function postrider.event_id(id bigint, nonce integer) returns text
   return 'evt_' || id || '_' || to_hex(nonce);
 comment on function postrider.event_id(bigint, integer) is 'The public id of an event: also the webhook-id of all its deliveries.';
 
-create function postrider.endpoint_url(url text, by_events boolean, type text) returns text
-  language sql immutable parallel safe
-  return case when by_events then regexp_replace(url, '^([^?#]*?)/?([?#]|$)', '\1/' || replace(type, '\', '') || '\2') else url end;
-comment on function postrider.endpoint_url(text, boolean, text) is 'Where an event goes: the event type is appended to the path where the endpoint wants that.';
-
 -- Base64 media is often most of an event; an endpoint that does not want it is not made to store it.
 create function postrider.without_media_base64(data json) returns json
   language sql immutable parallel safe
@@ -66,11 +61,11 @@ begin
     payload_without_media := convert_to(postrider.without_media_base64(data)::text, 'UTF8');
   end if;
   insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id, event_id, event_nonce, target, lane)
-  select queue_deliveries.instance, case when e.by_events then postrider.endpoint_url(e.url, true, queue_deliveries.type) else e.url end
+  select queue_deliveries.instance, case when e.by_events then postrider.endpoint_url(e.url, true, queue_deliveries.type, e.dialect) else e.url end
        , case when e.media_base64 then payload else payload_without_media end
        , queue_deliveries.type, e.attempts_max, e.channel, e.id, event, queue_deliveries.event_nonce, e.id, e.lane
   from postrider.endpoints e
-  where e.instance_id = owner and e.state <> 'disabled' and (queue_deliveries.type = any (e.events) or e.events = '{}' and not of_our_own);
+  where e.instance_id = owner and e.state <> 'disabled' and (queue_deliveries.type = any (e.wanted) or e.wanted = '{}' and not of_our_own);
   get diagnostics queued = row_count;
   if queued > 0 then
     insert into postrider.queue_changes (channel, status, change) values ('webhook', 'pending', queued);
@@ -170,12 +165,12 @@ begin
     select f.id, f.nonce, f.instance_id, f.type, f.data from fresh f order by f.ord
   ), queued as (
     insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id, event_id, event_nonce, target, lane)
-    select f.instance, postrider.endpoint_url(e.url, e.by_events, f.type)
+    select f.instance, postrider.endpoint_url(e.url, e.by_events, f.type, e.dialect)
          , convert_to(case when e.media_base64 then f.data else postrider.without_media_base64(f.data) end::text, 'UTF8')
          , f.type, e.attempts_max, e.channel, e.id, f.id, f.nonce, e.id, e.lane
     from fresh f
     join postrider.endpoints e on e.instance_id = f.instance_id and e.state <> 'disabled'
-      and (f.type = any (e.events) or e.events = '{}' and not starts_with(f.type, 'postrider.'))
+      and (f.type = any (e.wanted) or e.wanted = '{}' and not starts_with(f.type, 'postrider.'))
     order by f.ord
     returning channel
   ), counted as (

@@ -79,7 +79,7 @@ begin
       , schedule, max_attempts, timeout_ms, max_in_flight)
     values (owner, set_endpoint.label, set_endpoint.url, coalesce(set_endpoint.events, '{}'), set_endpoint.dialect, set_endpoint.authorization_header
       , set_endpoint.headers::text, coalesce(set_endpoint.by_events, false), coalesce(set_endpoint.media_base64, set_endpoint.dialect = 'postrider')
-      , coalesce(set_endpoint.schedule, 'default'), set_endpoint.max_attempts, set_endpoint.timeout_ms, set_endpoint.max_in_flight)
+      , coalesce(set_endpoint.schedule, case set_endpoint.dialect when 'evolution' then 'evolution' else 'default' end), set_endpoint.max_attempts, set_endpoint.timeout_ms, set_endpoint.max_in_flight)
     on conflict on constraint endpoints_label_is_unique do update set
       url = excluded.url
     , events = coalesce(set_endpoint.events, known.events)
@@ -94,7 +94,7 @@ begin
     returning id into made;
   exception when check_violation or not_null_violation then
     raise exception using errcode = 'invalid_parameter_value', message = format('postrider: endpoint %L of instance %L cannot be set: %s', label, instance, sqlerrm),
-      hint = 'url is http or https, at most 2048 characters; label is 1 to 50 letters, digits, underscores or dashes; dialect is postrider or ryze; timeout_ms is 1000 to 60000.';
+      hint = 'url is http or https, at most 2048 characters; label is 1 to 50 letters, digits, underscores or dashes; dialect is postrider, ryze, evolution, codechat or vzaps; timeout_ms is 1000 to 60000.';
   end;
   if signing_secret is not null then
     update postrider.signing_secrets k set expires_at = now() + interval '24 hours'
@@ -203,14 +203,14 @@ begin
     raise exception using errcode = 'null_value_not_allowed', message = 'postrider.replay: since is null', hint = 'Say from when, for example now() - interval ''1 hour''.';
   end if;
   insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id, event_id, event_nonce, event_at, target, lane)
-  select i.name, postrider.endpoint_url(e.url, e.by_events, v.type)
+  select i.name, postrider.endpoint_url(e.url, e.by_events, v.type, e.dialect)
        , convert_to(case when e.media_base64 then v.data else postrider.without_media_base64(v.data) end::text, 'UTF8')
        , v.type, e.attempts_max, e.channel, e.id, v.id, v.nonce, v.created_at, e.id, e.lane
   from postrider.endpoints e
   join postrider.instances i on i.id = e.instance_id
   join postrider.events v on v.instance_id = e.instance_id
   where e.id = endpoint and v.created_at >= since and (replay.until is null or v.created_at < replay.until)
-    and (v.type = any (e.events) or e.events = '{}' and not starts_with(v.type, 'postrider.'))
+    and (v.type = any (e.wanted) or e.wanted = '{}' and not starts_with(v.type, 'postrider.'))
   order by v.id;
   get diagnostics queued = row_count;
   if queued > 0 then

@@ -1,5 +1,6 @@
 //! Signing and sealing. Given its randomness, asks no clock.
 
+pub mod jwt;
 mod seal;
 mod sign;
 pub mod token;

@@ -265,7 +265,7 @@ impl Stage {
             from postrider.events event
             join postrider.instances instance on instance.id = event.instance_id
             join postrider.endpoints endpoint on endpoint.instance_id = instance.id
-              and (event.type = any (endpoint.events) or endpoint.events = '{}' and not starts_with(event.type, 'postrider.'))
+              and (event.type = any (endpoint.wanted) or endpoint.wanted = '{}' and not starts_with(event.type, 'postrider.'))
             left join postrider.webhook_queue queue on queue.event_id = event.id and queue.endpoint_id = endpoint.id
             union all
             select 'direct', 'row-' || queue.id, sha256(queue.payload), queue.status

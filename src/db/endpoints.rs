@@ -6,11 +6,12 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::types::PgInterval;
+use time::OffsetDateTime;
 use url::Url;
 
 use super::{Database, Error};
 use crate::crypto::{Keyring, SigningSecret};
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, Identity};
 use crate::model::{Channel, Endpoint, EndpointState, Header, Schedule};
 
 /// A row of the endpoints a worker asks for.
@@ -20,6 +21,10 @@ struct EndpointRow {
     version: i64,
     instance: String,
     token: Option<String>,
+    uid: String,
+    vzaps_id: String,
+    sender: Option<String>,
+    instance_created_at: OffsetDateTime,
     label: String,
     dialect: String,
     url: String,
@@ -58,7 +63,8 @@ impl Database {
     ) -> Result<Vec<Endpoint>, Error> {
         let rows: Vec<EndpointRow> = sqlx::query_as(
             "-- endpoints.load: endpoints by id, with schedule and live signing secrets
-            select endpoint.id, endpoint.version, instance.name as instance, instance.token, endpoint.label, endpoint.dialect
+            select endpoint.id, endpoint.version, instance.name as instance, instance.token
+              , instance.uid::text, instance.vzaps_id, instance.sender, instance.created_at as instance_created_at, endpoint.label, endpoint.dialect
               , endpoint.url, endpoint.by_events, endpoint.authorization_header, endpoint.headers
               , array(select secret.secret from postrider.signing_secrets secret
                       where secret.endpoint_id = endpoint.id and (secret.expires_at is null or secret.expires_at > now())
@@ -131,6 +137,12 @@ fn read_endpoint(row: EndpointRow, keyring: &Keyring, in_flight_max: u32) -> End
         id: row.id,
         version: row.version,
         instance: row.instance,
+        identity: Identity {
+            uid: row.uid,
+            vzaps_id: row.vzaps_id,
+            sender: row.sender,
+            created_at: row.instance_created_at,
+        },
         label: row.label,
         channel: Channel::Webhook,
         dialect,

@@ -168,7 +168,7 @@ impl Database {
         sqlx::query(
             "-- queue.refresh_urls: rows of an endpoint show the endpoint's URL
             update postrider.webhook_queue queue
-            set url = postrider.endpoint_url(endpoint.url, endpoint.by_events, queue.event_type)
+            set url = postrider.endpoint_url(endpoint.url, endpoint.by_events, queue.event_type, endpoint.dialect)
             from postrider.endpoints endpoint
             where queue.id = any ($1) and endpoint.id = queue.endpoint_id and queue.lease_token is not null",
         )

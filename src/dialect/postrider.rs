@@ -1,9 +1,6 @@
 //! Our own: `{"id", "type", "instance", "timestamp", "data"}`.
 
-use std::io::Write;
-
 use bytes::Bytes;
-use time::{OffsetDateTime, UtcOffset};
 
 use super::{Parts, json};
 
@@ -21,32 +18,18 @@ pub(super) fn envelope(parts: &Parts<'_>) -> Bytes {
     out.extend_from_slice(br#","instance":"#);
     json::string(&mut out, parts.instance);
     out.extend_from_slice(br#","timestamp":""#);
-    timestamp(&mut out, parts.occurred_at);
+    json::timestamp(&mut out, parts.occurred_at);
     out.extend_from_slice(br#"","data":"#);
     out.extend_from_slice(parts.data);
     out.push(b'}');
     out.into()
 }
 
-/// RFC 3339 in UTC with milliseconds, always 24 characters for the years 0 to 9999.
-fn timestamp(out: &mut Vec<u8>, at: OffsetDateTime) {
-    let at = at.to_offset(UtcOffset::UTC);
-    write!(
-        out,
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-        at.year(),
-        u8::from(at.month()),
-        at.day(),
-        at.hour(),
-        at.minute(),
-        at.second(),
-        at.millisecond()
-    )
-    .expect("memory can be written to");
-}
-
 #[cfg(test)]
 mod tests {
+    use time::{OffsetDateTime, UtcOffset};
+
+    use super::super::Identity;
     use super::*;
 
     #[test]
@@ -56,6 +39,8 @@ mod tests {
             event_id: "evt_1",
             event_type: "order.paid",
             instance: "shop\n1",
+            identity: &Identity::default(),
+            destination: "https://a.example",
             instance_token: Some("never here"),
             base_url: "https://api.example.com",
             occurred_at: at.to_offset(UtcOffset::from_hms(-3, 0, 0).unwrap()),

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Parts, json};
+use super::{Dialect, Parts, json};
 
 /// The keys, quotes and braces of an envelope.
 const FRAME_BYTES: usize = 96;
@@ -10,10 +10,11 @@ const FRAME_BYTES: usize = 96;
 /// The body a `RyzeAPI` consumer expects. An instance without a token has an empty one, for consumers declare it a string.
 pub(super) fn envelope(parts: &Parts<'_>) -> Bytes {
     let token = parts.instance_token.unwrap_or_default();
-    let names = parts.event_type.len() + parts.base_url.len() + parts.instance.len() + token.len();
+    let name = Dialect::Ryze.name(parts.event_type);
+    let names = name.len() + parts.base_url.len() + parts.instance.len() + token.len();
     let mut out = Vec::with_capacity(FRAME_BYTES + names + parts.data.len());
     out.extend_from_slice(br#"{"event":"#);
-    json::string(&mut out, parts.event_type);
+    json::string(&mut out, name);
     out.extend_from_slice(br#","data":"#);
     out.extend_from_slice(parts.data);
     out.extend_from_slice(br#","instanceData":{"baseUrl":"#);
@@ -30,6 +31,7 @@ pub(super) fn envelope(parts: &Parts<'_>) -> Bytes {
 mod tests {
     use time::OffsetDateTime;
 
+    use super::super::Identity;
     use super::*;
 
     #[test]
@@ -39,6 +41,8 @@ mod tests {
             event_id: "evt_1",
             event_type: "message.exchange",
             instance: "my \"instance\"",
+            identity: &Identity::default(),
+            destination: "https://a.example",
             instance_token: Some("t0k"),
             base_url: "https://api.example.com",
             occurred_at: OffsetDateTime::UNIX_EPOCH,

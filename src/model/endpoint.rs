@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::crypto::SigningSecret;
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, Identity};
 
 /// How a delivery leaves the house.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -68,6 +68,8 @@ pub struct Endpoint {
     pub version: i64,
     /// The instance that owns it.
     pub instance: String,
+    /// What else envelopes tell of it.
+    pub identity: Identity,
     /// The owner's name for it, unique within the instance.
     pub label: String,
     /// How deliveries go out.

@@ -6,6 +6,10 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use time::OffsetDateTime;
+
+use crate::crypto::jwt;
+use crate::dialect::{self, Dialect, evolution};
 use crate::model::{Destination, Header, Parcel};
 
 pub(super) const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
@@ -42,7 +46,7 @@ pub fn is_reserved(name: &HeaderName) -> bool {
 /// All but id, timestamp and signature: the endpoint's own verbatim, ours where it has none of that name.
 ///
 /// Fails with the name of a reserved header.
-pub(super) fn of(parcel: &Parcel) -> Result<HeaderMap, HeaderName> {
+pub(super) fn of(parcel: &Parcel, now: OffsetDateTime) -> Result<HeaderMap, HeaderName> {
     let (custom, authorization): (&[Header], _) = match &parcel.to {
         Destination::Endpoint(endpoint) => (&endpoint.headers, &endpoint.authorization),
         Destination::Direct { authorization, .. } => (&[], authorization),
@@ -52,7 +56,16 @@ pub(super) fn of(parcel: &Parcel) -> Result<HeaderMap, HeaderName> {
         if is_reserved(name) {
             return Err(name.clone());
         }
+        if name.as_str() == evolution::JWT_KEY && is_evolution(parcel) {
+            headers.insert(AUTHORIZATION, minted(value.as_bytes(), now));
+            continue;
+        }
         headers.append(name, value.clone());
+    }
+    if let Destination::Endpoint(endpoint) = &parcel.to {
+        for (name, value) in dialect::headers(endpoint.dialect, &endpoint.identity) {
+            headers.entry(name).or_insert(value);
+        }
     }
     headers.entry(USER_AGENT).or_insert(AGENT);
     headers.entry(CONTENT_TYPE).or_insert(JSON);
@@ -61,4 +74,22 @@ pub(super) fn of(parcel: &Parcel) -> Result<HeaderMap, HeaderName> {
         headers.insert(AUTHORIZATION, authorization.clone());
     }
     Ok(headers)
+}
+
+/// Whether a custom header may be Evolution's key for tokens.
+fn is_evolution(parcel: &Parcel) -> bool {
+    matches!(&parcel.to, Destination::Endpoint(endpoint) if endpoint.dialect == Dialect::Evolution)
+}
+
+/// `Bearer` and a token as Evolution API makes it. It lives ten minutes and is new at each attempt: one made when the event
+/// happened would have expired at the later ones.
+fn minted(key: &[u8], now: OffsetDateTime) -> HeaderValue {
+    let issued = now.unix_timestamp();
+    let expires = issued + 600;
+    let claims =
+        format!(r#"{{"iat":{issued},"exp":{expires},"app":"evolution","action":"webhook"}}"#);
+    let value = format!("Bearer {}", jwt::sign(claims.as_bytes(), key));
+    let mut value = HeaderValue::try_from(value).expect("base64 and dots are legal in a header");
+    value.set_sensitive(true);
+    value
 }

@@ -50,7 +50,7 @@ pub(super) fn build(
     now: OffsetDateTime,
 ) -> Result<Request, Unfit> {
     let mut url = url_of(parcel)?;
-    let mut headers = headers::of(parcel).map_err(Unfit::ReservedHeader)?;
+    let mut headers = headers::of(parcel, now).map_err(Unfit::ReservedHeader)?;
     move_credentials(&mut url, &mut headers);
     let id = HeaderValue::from_str(&parcel.event_id).map_err(|_| Unfit::EventId)?;
     let timestamp = HeaderValue::from(now.unix_timestamp());
@@ -87,6 +87,8 @@ fn wrapped(parcel: &Parcel, endpoint: &Endpoint, public_url: &str) -> Result<Byt
             event_id: &parcel.event_id,
             event_type: &parcel.event_type,
             instance: &parcel.instance,
+            identity: &endpoint.identity,
+            destination: &endpoint.url_text,
             instance_token: token.map(ExposeSecret::expose_secret),
             base_url: public_url,
             occurred_at: parcel.occurred_at,

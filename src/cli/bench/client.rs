@@ -16,7 +16,7 @@ use super::stage::Stage;
 use crate::channels::egress::{Egress, GuardedClient};
 use crate::crypto::signature_header;
 use crate::db::bench::{INSTANCE, payload};
-use crate::dialect::{Dialect, Parts, envelope};
+use crate::dialect::{Dialect, Identity, Parts, envelope};
 
 /// Posts as a worker would, with everything but the sending done beforehand.
 #[derive(Debug)]
@@ -105,6 +105,8 @@ fn template(
             event_id: &id,
             event_type: "message.exchange",
             instance: INSTANCE,
+            identity: &Identity::default(),
+            destination: "",
             instance_token: None,
             base_url: "",
             occurred_at: now,

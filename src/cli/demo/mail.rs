@@ -166,6 +166,9 @@ impl Mailbox {
                     data: ryze.data,
                 })
             }
+            Dialect::Evolution | Dialect::Codechat | Dialect::Vzaps => {
+                Err("the demo has no endpoint of this dialect")
+            }
         }
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct Arguments {
     /// Its name within the instance
     #[arg(long, default_value = "default")]
     label: String,
-    /// Whose envelope deliveries wear
+    /// Whose envelope and event names deliveries wear: postrider, ryze, evolution, codechat, vzaps
     #[arg(long, default_value = "postrider")]
     dialect: String,
     /// An event type it wants; may be given again
@@ -98,10 +98,10 @@ struct Options {
     /// Append the event type to the URL [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     by_events: Option<bool>,
-    /// Keep base64 media inside the event [default: true, false for ryze]
+    /// Keep base64 media inside the event [default: true for postrider, else false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     media_base64: Option<bool>,
-    /// Its row of the backoff table: default, evolution, evolution-lite, standard, or one of your own
+    /// Its row of the backoff table: default, evolution (what that dialect has), evolution-lite, standard, or one of your own
     #[arg(long, value_name = "NAME")]
     schedule: Option<String>,
     /// Attempts before a delivery is dead [default: the schedule's]

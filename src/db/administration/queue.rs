@@ -186,7 +186,7 @@ impl Database {
         sqlx::query_scalar(
             "-- queue.test: one row for one endpoint, without an event
             insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id)
-            select instance.name, postrider.endpoint_url(endpoint.url, endpoint.by_events, 'postrider.test'), convert_to($2, 'UTF8')
+            select instance.name, postrider.endpoint_url(endpoint.url, endpoint.by_events, 'postrider.test', endpoint.dialect), convert_to($2, 'UTF8')
               , 'postrider.test', 1, endpoint.channel, endpoint.id
             from postrider.endpoints endpoint join postrider.instances instance on instance.id = endpoint.instance_id
             where endpoint.id = $1

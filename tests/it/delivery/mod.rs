@@ -4,6 +4,7 @@ mod basics;
 mod chaos_postgres;
 mod chaos_time;
 mod chaos_workers;
+mod dialects;
 mod endpoints;
 mod neighbours;
 mod news;

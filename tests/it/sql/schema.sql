@@ -2053,12 +2053,12 @@ begin
     select f.id, f.nonce, f.instance_id, f.type, f.data from fresh f order by f.ord
   ), queued as (
     insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id, event_id, event_nonce, target, lane)
-    select f.instance, postrider.endpoint_url(e.url, e.by_events, f.type)
+    select f.instance, postrider.endpoint_url(e.url, e.by_events, f.type, e.dialect)
          , convert_to(case when e.media_base64 then f.data else postrider.without_media_base64(f.data) end::text, 'UTF8')
          , f.type, e.attempts_max, e.channel, e.id, f.id, f.nonce, e.id, e.lane
     from fresh f
     join postrider.endpoints e on e.instance_id = f.instance_id and e.state <> 'disabled'
-      and (f.type = any (e.events) or e.events = '{}' and not starts_with(f.type, 'postrider.'))
+      and (f.type = any (e.wanted) or e.wanted = '{}' and not starts_with(f.type, 'postrider.'))
     order by f.ord
     returning channel
   ), counted as (
@@ -2098,6 +2098,10 @@ CREATE FUNCTION postrider.endpoint_changed() RETURNS trigger
     AS $$
 begin
   new.attempts_max := coalesce(new.max_attempts, (select s.max_attempts from postrider.schedules s where s.name = new.schedule));
+  if tg_op = 'INSERT' or new.events is distinct from old.events or new.dialect is distinct from old.dialect
+     or new.channel is distinct from old.channel or new.wanted is distinct from old.wanted then
+    new.wanted := case when new.channel = 'webhook' then postrider.wanted_types(new.dialect, new.events) end;
+  end if;
   if tg_op = 'INSERT' then return new; end if;
   new.version := nextval('postrider.endpoint_version');
   new.updated_at := now();
@@ -2178,19 +2182,82 @@ COMMENT ON FUNCTION postrider.endpoint_part_changed() IS 'Trigger: what an endpo
 
 
 --
--- Name: endpoint_url(text, boolean, text); Type: FUNCTION; Schema: postrider; Owner: -
+-- Name: event_names; Type: TABLE; Schema: postrider; Owner: -
 --
 
-CREATE FUNCTION postrider.endpoint_url(url text, by_events boolean, type text) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN by_events THEN regexp_replace(url, '^([^?#]*?)/?([?#]|$)'::text, (('\1/'::text || replace(type, '\'::text, ''::text)) || '\2'::text)) ELSE url END;
+CREATE TABLE postrider.event_names (
+    dialect text NOT NULL,
+    type text NOT NULL,
+    name text NOT NULL,
+    emitted boolean NOT NULL
+);
 
 
 --
--- Name: FUNCTION endpoint_url(url text, by_events boolean, type text); Type: COMMENT; Schema: postrider; Owner: -
+-- Name: TABLE event_names; Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.endpoint_url(url text, by_events boolean, type text) IS 'Where an event goes: the event type is appended to the path where the endpoint wants that.';
+COMMENT ON TABLE postrider.event_names IS 'What an event is called in a dialect. Types that are not here keep their name.';
+
+
+--
+-- Name: COLUMN event_names.dialect; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.event_names.dialect IS 'The dialect of the endpoint.';
+
+
+--
+-- Name: COLUMN event_names.type; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.event_names.type IS 'The type of an event as it was emitted, or another way to write it in a subscription.';
+
+
+--
+-- Name: COLUMN event_names.name; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.event_names.name IS 'Its name in that dialect.';
+
+
+--
+-- Name: COLUMN event_names.emitted; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.event_names.emitted IS 'Whether it is a type of events, not only a way to write it.';
+
+
+--
+-- Name: event_name(text, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.event_name(dialect text, type text) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN COALESCE((SELECT known.name FROM postrider.event_names known WHERE ((known.dialect = event_name.dialect) AND (known.type = event_name.type))), type);
+
+
+--
+-- Name: FUNCTION event_name(dialect text, type text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.event_name(dialect text, type text) IS 'What an event is called in a dialect.';
+
+
+--
+-- Name: endpoint_url(text, boolean, text, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.endpoint_url(url text, by_events boolean, type text, dialect text) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN CASE WHEN (NOT by_events) THEN url WHEN (dialect = 'postrider'::text) THEN regexp_replace(url, '^([^?#]*?)/?([?#]|$)'::text, (('\1/'::text || replace(type, '\'::text, ''::text)) || '\2'::text)) WHEN (dialect = 'evolution'::text) THEN regexp_replace(regexp_replace(url, '^([^:/?#]+://[^/?#]*)/([?#]|$)'::text, '\1\2'::text), '^([^?#]*?)([?#]|$)'::text, (('\1/'::text || replace(lower(translate(postrider.event_name(dialect, type), '._'::text, '--'::text)), '\'::text, ''::text)) || '\2'::text)) ELSE regexp_replace(url, '^([^?#]*?)/?([?#]|$)'::text, (('\1/'::text || replace(postrider.event_name(dialect, type), '\'::text, ''::text)) || '\2'::text)) END;
+
+
+--
+-- Name: FUNCTION endpoint_url(url text, by_events boolean, type text, dialect text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.endpoint_url(url text, by_events boolean, type text, dialect text) IS 'Where an event goes: its name in the dialect is appended to the path where the endpoint wants that.';
 
 
 --
@@ -2311,11 +2378,11 @@ begin
     payload_without_media := convert_to(postrider.without_media_base64(data)::text, 'UTF8');
   end if;
   insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id, event_id, event_nonce, target, lane)
-  select queue_deliveries.instance, case when e.by_events then postrider.endpoint_url(e.url, true, queue_deliveries.type) else e.url end
+  select queue_deliveries.instance, case when e.by_events then postrider.endpoint_url(e.url, true, queue_deliveries.type, e.dialect) else e.url end
        , case when e.media_base64 then payload else payload_without_media end
        , queue_deliveries.type, e.attempts_max, e.channel, e.id, event, queue_deliveries.event_nonce, e.id, e.lane
   from postrider.endpoints e
-  where e.instance_id = owner and e.state <> 'disabled' and (queue_deliveries.type = any (e.events) or e.events = '{}' and not of_our_own);
+  where e.instance_id = owner and e.state <> 'disabled' and (queue_deliveries.type = any (e.wanted) or e.wanted = '{}' and not of_our_own);
   get diagnostics queued = row_count;
   if queued > 0 then
     insert into postrider.queue_changes (channel, status, change) values ('webhook', 'pending', queued);
@@ -2529,14 +2596,14 @@ begin
     raise exception using errcode = 'null_value_not_allowed', message = 'postrider.replay: since is null', hint = 'Say from when, for example now() - interval ''1 hour''.';
   end if;
   insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id, event_id, event_nonce, event_at, target, lane)
-  select i.name, postrider.endpoint_url(e.url, e.by_events, v.type)
+  select i.name, postrider.endpoint_url(e.url, e.by_events, v.type, e.dialect)
        , convert_to(case when e.media_base64 then v.data else postrider.without_media_base64(v.data) end::text, 'UTF8')
        , v.type, e.attempts_max, e.channel, e.id, v.id, v.nonce, v.created_at, e.id, e.lane
   from postrider.endpoints e
   join postrider.instances i on i.id = e.instance_id
   join postrider.events v on v.instance_id = e.instance_id
   where e.id = endpoint and v.created_at >= since and (replay.until is null or v.created_at < replay.until)
-    and (v.type = any (e.events) or e.events = '{}' and not starts_with(v.type, 'postrider.'))
+    and (v.type = any (e.wanted) or e.wanted = '{}' and not starts_with(v.type, 'postrider.'))
   order by v.id;
   get diagnostics queued = row_count;
   if queued > 0 then
@@ -2745,7 +2812,7 @@ begin
       , schedule, max_attempts, timeout_ms, max_in_flight)
     values (owner, set_endpoint.label, set_endpoint.url, coalesce(set_endpoint.events, '{}'), set_endpoint.dialect, set_endpoint.authorization_header
       , set_endpoint.headers::text, coalesce(set_endpoint.by_events, false), coalesce(set_endpoint.media_base64, set_endpoint.dialect = 'postrider')
-      , coalesce(set_endpoint.schedule, 'default'), set_endpoint.max_attempts, set_endpoint.timeout_ms, set_endpoint.max_in_flight)
+      , coalesce(set_endpoint.schedule, case set_endpoint.dialect when 'evolution' then 'evolution' else 'default' end), set_endpoint.max_attempts, set_endpoint.timeout_ms, set_endpoint.max_in_flight)
     on conflict on constraint endpoints_label_is_unique do update set
       url = excluded.url
     , events = coalesce(set_endpoint.events, known.events)
@@ -2760,7 +2827,7 @@ begin
     returning id into made;
   exception when check_violation or not_null_violation then
     raise exception using errcode = 'invalid_parameter_value', message = format('postrider: endpoint %L of instance %L cannot be set: %s', label, instance, sqlerrm),
-      hint = 'url is http or https, at most 2048 characters; label is 1 to 50 letters, digits, underscores or dashes; dialect is postrider or ryze; timeout_ms is 1000 to 60000.';
+      hint = 'url is http or https, at most 2048 characters; label is 1 to 50 letters, digits, underscores or dashes; dialect is postrider, ryze, evolution, codechat or vzaps; timeout_ms is 1000 to 60000.';
   end;
   if signing_secret is not null then
     update postrider.signing_secrets k set expires_at = now() + interval '24 hours'
@@ -2869,6 +2936,22 @@ CREATE FUNCTION postrider.uncapture(relation text, name text DEFAULT NULL::text)
 --
 
 COMMENT ON FUNCTION postrider.uncapture(relation text, name text) IS 'Ends the captures of a table, or the one of that name; returns how many. Events already emitted stay. A captured table is dropped after this, or with cascade.';
+
+
+--
+-- Name: wanted_types(text, text[]); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.wanted_types(dialect text, events text[]) RETURNS text[]
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN CASE WHEN ((dialect = 'vzaps'::text) AND ('All'::text = ANY (events))) THEN '{}'::text[] ELSE COALESCE((SELECT array_agg(wanted.type ORDER BY wanted.type) AS array_agg FROM (SELECT asked.type FROM unnest(wanted_types.events) asked(type) UNION SELECT known.type FROM (unnest(wanted_types.events) asked(type) JOIN postrider.event_names known ON (((known.dialect = wanted_types.dialect) AND known.emitted AND (known.name = postrider.event_name(wanted_types.dialect, asked.type)))))) wanted), '{}'::text[]) END;
+
+
+--
+-- Name: FUNCTION wanted_types(dialect text, events text[]); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.wanted_types(dialect text, events text[]) IS 'The types an endpoint gets that names these events: they themselves, and what other dialects call so. Empty means everything.';
 
 
 --
@@ -3114,6 +3197,7 @@ CREATE TABLE postrider.endpoints (
     dialect text DEFAULT 'postrider'::text NOT NULL,
     url text NOT NULL,
     events text[] DEFAULT '{}'::text[] NOT NULL,
+    wanted text[],
     by_events boolean DEFAULT false NOT NULL,
     media_base64 boolean NOT NULL,
     authorization_header text,
@@ -3132,7 +3216,7 @@ CREATE TABLE postrider.endpoints (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT endpoints_attempts_are_some CHECK (((max_attempts >= 1) AND (max_attempts <= 1000))),
     CONSTRAINT endpoints_channel_is_known CHECK ((channel = 'webhook'::text)),
-    CONSTRAINT endpoints_dialect_is_known CHECK ((dialect = ANY (ARRAY['postrider'::text, 'ryze'::text]))),
+    CONSTRAINT endpoints_dialect_is_known CHECK ((dialect = ANY (ARRAY['postrider'::text, 'ryze'::text, 'evolution'::text, 'codechat'::text, 'vzaps'::text]))),
     CONSTRAINT endpoints_events_are_names CHECK (((array_position(events, NULL::text) IS NULL) AND (array_position(events, ''::text) IS NULL))),
     CONSTRAINT endpoints_in_flight_is_some CHECK (((max_in_flight >= 1) AND (max_in_flight <= 10000))),
     CONSTRAINT endpoints_label_is_a_name CHECK ((label ~ '^[A-Za-z0-9_-]{1,50}$'::text)),
@@ -3196,6 +3280,13 @@ COMMENT ON COLUMN postrider.endpoints.url IS 'Where they go, without an event su
 --
 
 COMMENT ON COLUMN postrider.endpoints.events IS 'Event types it wants; empty means all but those that begin with postrider., which tell of Postrider itself and must be named.';
+
+
+--
+-- Name: COLUMN endpoints.wanted; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoints.wanted IS 'The same as fan-out asks for it: with the names that other dialects have for these events. Kept by trigger; null where nothing is queued.';
 
 
 --
@@ -4243,6 +4334,14 @@ ALTER TABLE ONLY postrider.endpoints
 
 
 --
+-- Name: event_names event_names_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.event_names
+    ADD CONSTRAINT event_names_pkey PRIMARY KEY (dialect, type);
+
+
+--
 -- Name: events events_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
 --
 
@@ -4380,6 +4479,13 @@ CREATE INDEX endpoints_by_instance ON postrider.endpoints USING btree (instance_
 --
 
 CREATE INDEX endpoints_unsealed ON postrider.endpoints USING btree (id) WHERE (((authorization_header IS NOT NULL) AND (authorization_header !~~ 'sealed:%'::text)) OR ((headers IS NOT NULL) AND (headers !~~ 'sealed:%'::text)));
+
+
+--
+-- Name: event_names_by_name; Type: INDEX; Schema: postrider; Owner: -
+--
+
+CREATE INDEX event_names_by_name ON postrider.event_names USING btree (dialect, name);
 
 
 --

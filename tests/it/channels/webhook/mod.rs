@@ -50,6 +50,7 @@ fn endpoint(url: &str) -> Endpoint {
         id: 1,
         version: 1,
         instance: "my-instance".into(),
+        identity: postrider::dialect::Identity::default(),
         label: "default".into(),
         channel: model::Channel::Webhook,
         dialect: Dialect::Postrider,
