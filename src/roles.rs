@@ -12,7 +12,7 @@ use crate::crypto::Keyring;
 use crate::db::doorbell::{Doorbell, DoorbellSettings};
 use crate::db::installation::Identity;
 use crate::db::notices::NoticeSource;
-use crate::db::{ConnectOptions, Database, Purpose, migrate};
+use crate::db::{Database, Line, Purpose, Route, migrate};
 use crate::delivery;
 use crate::ingest::Ingest;
 use crate::readiness::Condition;
@@ -38,18 +38,16 @@ impl Role {
 #[derive(Debug)]
 pub struct Roles<'a> {
     app: &'a App,
-    options: ConnectOptions,
-    direct: ConnectOptions,
+    route: Route,
     name: String,
 }
 
 impl<'a> Roles<'a> {
     /// For one process.
-    pub fn new(app: &'a App, options: ConnectOptions, direct: ConnectOptions) -> Self {
+    pub fn new(app: &'a App, route: impl Into<Route>) -> Self {
         Self {
             app,
-            options,
-            direct,
+            route: route.into(),
             name: process_name(),
         }
     }
@@ -60,7 +58,7 @@ impl<'a> Roles<'a> {
             .app
             .readiness
             .condition("schema", "being brought up to date");
-        let progress = migrate::run(&self.direct)
+        let progress = migrate::run(&self.route.options)
             .await
             .context("bringing the schema up to date")?;
         tracing::info!(migration = progress.applied, "schema is up to date");
@@ -76,7 +74,7 @@ impl<'a> Roles<'a> {
             );
         }
         let doorbell = Doorbell::new(
-            self.direct.clone(),
+            self.route.options.clone(),
             self.doorbell_settings(),
             self.app.metrics.clone(),
         );
@@ -104,7 +102,7 @@ impl<'a> Roles<'a> {
     ) -> anyhow::Result<()> {
         let config = &self.app.config;
         let database = Database::open(
-            self.options.clone(),
+            self.route.clone(),
             Purpose::Worker,
             config.database.connections_max,
         );
@@ -147,12 +145,17 @@ impl<'a> Roles<'a> {
     /// Starts the ingest. It is ready at once: while it cannot listen, it says so and tries again.
     fn start_ingest(&self, ready: &Condition) {
         let topic = &self.app.config.ingest.topic;
-        let database = Database::open(
-            self.options.clone(),
-            Purpose::Ingest,
-            INGEST_CONNECTIONS_MAX,
-        );
-        let source = NoticeSource::new(self.direct.clone(), topic);
+        if self.route.line == Line::Pooled {
+            // A LISTEN would stay behind on a server of the pooler's.
+            tracing::warn!(
+                ingest.topic = topic,
+                "NOTIFY does not become events: no notification arrives through a pooler in transaction mode"
+            );
+            ready.met();
+            return;
+        }
+        let database = Database::open(self.route.clone(), Purpose::Ingest, INGEST_CONNECTIONS_MAX);
+        let source = NoticeSource::new(self.route.options.clone(), topic);
         let ingest = Ingest::new(database, source, self.app.metrics.clone(), &self.name);
         let soft = self.app.tasks().soft().clone();
         self.app.tasks().spawn("ingest", ingest.run(soft));

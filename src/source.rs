@@ -9,15 +9,13 @@ use tokio::time::{Instant, sleep};
 
 use crate::config::Config;
 use crate::db::embedded::{self, Cluster};
-use crate::db::{ConnectOptions, Database, Purpose};
+use crate::db::{ConnectOptions, Database, Line, Purpose, Route};
 
 /// Where the database is, and what has to be kept alive for it.
 #[derive(Debug)]
 pub struct Source {
-    /// For statements; may lead through a pooler.
-    pub options: ConnectOptions,
-    /// Past any pooler, for LISTEN, locks and migrations.
-    pub direct: ConnectOptions,
+    /// The way to it.
+    pub route: Route,
     /// Our own Postgres, where no other was named.
     pub cluster: Option<Cluster>,
 }
@@ -25,7 +23,7 @@ pub struct Source {
 impl Source {
     /// Finds the database; starts (and, where it must, installs) our own one when none is named.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
-        if let Some(named) = Self::named(config)? {
+        if let Some(named) = Self::named(config).await? {
             return Ok(named);
         }
         let cluster = Cluster::start(options(config))
@@ -33,8 +31,7 @@ impl Source {
             .context("starting the private Postgres (set DATABASE_URL to use another one)")?;
         tracing::info!(postgres.data_dir = %cluster.data_dir().display(), postgres.major = cluster.major(), "private Postgres is up");
         Ok(Self {
-            options: cluster.connect_options(),
-            direct: cluster.connect_options(),
+            route: cluster.connect_options().into(),
             cluster: Some(cluster),
         })
     }
@@ -42,13 +39,12 @@ impl Source {
     /// The same for a command beside a running `serve`: our own Postgres is used where it runs, and started for the time of
     /// the command where it does not.
     pub async fn attach(config: &Config) -> anyhow::Result<Self> {
-        if let Some(named) = Self::named(config)? {
+        if let Some(named) = Self::named(config).await? {
             return Ok(named);
         }
         match Cluster::start(options(config)).await {
             Ok(cluster) => Ok(Self {
-                options: cluster.connect_options(),
-                direct: cluster.connect_options(),
+                route: cluster.connect_options().into(),
                 cluster: Some(cluster),
             }),
             Err(embedded::Error::InUse { .. }) => {
@@ -56,8 +52,7 @@ impl Source {
                     Cluster::options_of_running(config.database.embedded.data_dir.as_deref())?;
                 until_up(&options).await?;
                 Ok(Self {
-                    options: options.clone(),
-                    direct: options,
+                    route: options.into(),
                     cluster: None,
                 })
             }
@@ -68,7 +63,7 @@ impl Source {
 
     /// A small pool for a command.
     pub fn database(&self) -> Database {
-        Database::open(self.options.clone(), Purpose::Command, 4)
+        Database::open(self.route.clone(), Purpose::Command, 4)
     }
 
     /// Stops our own Postgres, where it is ours.
@@ -78,28 +73,27 @@ impl Source {
         }
     }
 
-    /// The one that was named.
-    fn named(config: &Config) -> anyhow::Result<Option<Self>> {
-        let Some(url) = &config.database.url else {
+    /// The one that was named. A way past the pooler, where there is one, is the better one for everything we do: what is
+    /// prepared there lasts, and what wakes us arrives.
+    async fn named(config: &Config) -> anyhow::Result<Option<Self>> {
+        let Some((key, url)) = config.database.named() else {
             return Ok(None);
         };
-        let parse = |url: &secrecy::SecretString| {
-            // The driver's message could quote the URL, password and all.
-            ConnectOptions::from_str(url.expose_secret()).map_err(|_| {
-                anyhow::anyhow!(
-                    "database.url cannot be used: it is postgres://user:password@host:port/database"
-                )
-            })
-        };
-        let options = parse(url)?;
-        let direct = config
-            .database
-            .direct_url
-            .as_ref()
-            .map_or_else(|| Ok(options.clone()), parse)?;
+        // The driver's message could quote the URL, password and all.
+        let options = ConnectOptions::from_str(url.expose_secret()).map_err(|_| {
+            anyhow::anyhow!(
+                "{key} cannot be used: it is postgres://user:password@host:port/database"
+            )
+        })?;
+        let route = Route::explored(options).await;
+        if route.line == Line::Pooled {
+            tracing::warn!(
+                "{key} leads through a pooler: every statement takes a transaction of its own, and nothing wakes the \
+                 workers. Set database.direct_url to a connection past the pooler"
+            );
+        }
         Ok(Some(Self {
-            options,
-            direct,
+            route,
             cluster: None,
         }))
     }

@@ -42,8 +42,8 @@ pub(super) async fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Res
 
 /// Applies, and looks where that led.
 async fn apply(source: &Source) -> anyhow::Result<Done> {
-    let applied = migrate::apply(&source.direct).await?;
-    let version = migrate::progress(&source.direct).await?.applied;
+    let applied = migrate::apply(&source.route.options).await?;
+    let version = migrate::progress(&source.route.options).await?.applied;
     Ok(Done { version, applied })
 }
 

@@ -29,9 +29,7 @@ pub(super) async fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Res
     } else {
         &arguments.role
     };
-    Roles::new(&app, source.options.clone(), source.direct.clone())
-        .start(roles)
-        .await?;
+    Roles::new(&app, source.route.clone()).start(roles).await?;
     started.met();
     let ending = app.run().await;
     source.close().await;

@@ -25,9 +25,9 @@ impl Session {
         let config = globals.start()?;
         let source = Source::attach(&config).await?;
         if source.cluster.is_some() {
-            migrate::run(&source.direct).await?;
+            migrate::run(&source.route.options).await?;
         } else {
-            match migrate::progress(&source.direct).await {
+            match migrate::progress(&source.route.options).await {
                 // An operator's role may call our functions and not look behind them.
                 Err(error) if error.is_forbidden() => {}
                 progress => check(progress?)?,

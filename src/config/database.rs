@@ -17,7 +17,7 @@ pub struct Database {
     /// None: a private Postgres is started, see `embedded`.
     #[serde(deserialize_with = "fields::secret")]
     pub url: Option<SecretString>,
-    /// Past the pooler, for LISTEN and locks.
+    /// Past the pooler; where it is set, it is the one we use.
     #[serde(deserialize_with = "fields::secret")]
     pub direct_url: Option<SecretString>,
     /// Open connections at most.
@@ -47,9 +47,12 @@ pub struct Embedded {
 }
 
 impl Database {
-    /// The URL for LISTEN and locks: `direct_url`, else `url`.
-    pub fn listen_url(&self) -> Option<&SecretString> {
-        self.direct_url.as_ref().or(self.url.as_ref())
+    /// The URL to use and its key: a way past the pooler, where there is one, is the better one for everything we do, for
+    /// what is prepared there lasts and what wakes us arrives. None: a private Postgres.
+    pub fn named(&self) -> Option<(&'static str, &SecretString)> {
+        let direct = self.direct_url.as_ref();
+        let direct = direct.map(|url| ("database.direct_url", url));
+        direct.or_else(|| self.url.as_ref().map(|url| ("database.url", url)))
     }
 
     /// Limits.

@@ -103,32 +103,50 @@ impl Error {
     pub fn is_forbidden(&self) -> bool {
         /// `insufficient_privilege`.
         const INSUFFICIENT_PRIVILEGE: &str = "42501";
-        if let Self::Silent(_) = self {
-            return true;
+        self.code().as_deref() == Some(INSUFFICIENT_PRIVILEGE)
+    }
+
+    /// Whether a pooler did not let us in because of what we asked to be set.
+    pub(super) fn is_refused_at_the_door(&self) -> bool {
+        /// `protocol_violation`, with which `PgBouncer` answers a start-up parameter that it does not know.
+        const PROTOCOL_VIOLATION: &str = "08P01";
+        self.code().as_deref() == Some(PROTOCOL_VIOLATION)
+    }
+
+    /// Whether it only took too long.
+    pub(super) fn is_timeout(&self) -> bool {
+        match self {
+            Self::Silent(_) => true,
+            Self::Driver { source, .. } => match source {
+                sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::TimedOut,
+                sqlx::Error::PoolTimedOut => true,
+                _ => false,
+            },
+            _ => false,
         }
+    }
+
+    /// The server's code for what went wrong.
+    fn code(&self) -> Option<std::borrow::Cow<'_, str>> {
         let Self::Driver { source, .. } = self else {
-            return false;
+            return None;
         };
         source
             .as_database_error()
             .and_then(sqlx::error::DatabaseError::code)
-            .as_deref()
-            == Some(INSUFFICIENT_PRIVILEGE)
     }
 
     /// Whether the server takes no writes on this connection.
     pub(super) fn is_read_only(&self) -> bool {
-        let Self::Driver { source, .. } = self else {
-            return false;
-        };
-        let error = source.as_database_error();
-        error.and_then(sqlx::error::DatabaseError::code).as_deref() == Some("25006")
+        self.code().as_deref() == Some("25006")
     }
 
     /// Whether waiting and trying again may help: the connection, not the statement, is at fault.
     pub fn is_transient(&self) -> bool {
-        let Self::Driver { source, .. } = self else {
-            return false;
+        let source = match self {
+            Self::Silent(_) => return true,
+            Self::Driver { source, .. } => source,
+            _ => return false,
         };
         match source {
             sqlx::Error::Io(_)

@@ -55,6 +55,7 @@ impl Database {
         )
         .bind(endpoint)
         .bind(storable(error))
+        .persistent(false)
         .fetch_optional(&mut *transaction)
         .await
         .map_err(Error::doing("note a failing endpoint"))?;
@@ -72,6 +73,7 @@ impl Database {
                 sqlx::query("update postrider.endpoint_health set alerted_percent = $2 where endpoint_id = $1")
                     .bind(endpoint)
                     .bind(reached)
+                    .persistent(false)
                     .execute(&mut *transaction)
                     .await
                     .map_err(Error::doing("note an alert"))?;
@@ -117,6 +119,7 @@ impl Database {
             returning instance.name, endpoint.label",
         )
         .bind(endpoint)
+        .persistent(false)
         .fetch_optional(&mut *transaction)
         .await
         .map_err(Error::doing("note a recovered endpoint"))?;
@@ -191,6 +194,7 @@ async fn pause(
     )
     .bind(endpoint)
     .bind(storable(why))
+    .persistent(false)
     .fetch_optional(&mut **transaction)
     .await
     .map_err(Error::doing("pause an endpoint"))?;
@@ -213,6 +217,7 @@ async fn announce(
         .bind(instance)
         .bind(event_type)
         .bind(data.to_string())
+        .persistent(false)
         .execute(&mut **transaction)
         .await
         .map_err(Error::doing("emit an operational event"))?;

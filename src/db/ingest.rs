@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use sqlx::postgres::PgDatabaseError;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
 use super::notices::tell_readers_in;
 use super::{Database, Error};
@@ -66,25 +66,25 @@ impl Database {
         batch: &[IngestItem],
     ) -> Result<Ingested, Error> {
         let doing = "turn notifications into events";
-        let mut connection = self.pool().acquire().await.map_err(Error::doing(doing))?;
-        let result = ingest(&mut connection, reader, batch).await;
+        let transaction = self.pool().begin().await.map_err(Error::doing(doing))?;
+        let result = ingest(transaction, reader, batch).await;
         result.map_err(Error::doing(doing))
     }
 }
 
-/// The transaction.
+/// The transaction. There is one a batch, so its statements are not worth preparing for the next one.
 async fn ingest(
-    connection: &mut PgConnection,
+    mut transaction: Transaction<'static, Postgres>,
     reader: IngestReader<'_>,
     batch: &[IngestItem],
 ) -> sqlx::Result<Ingested> {
-    let mut transaction = connection.begin().await?;
     // Whoever takes the duty over waits here for our commit, so that what we tell the readers comes before.
     let ours: Option<bool> = sqlx::query_scalar(
         "select true from postrider.duties where name = $1 and holder = $2 for share",
     )
     .bind(reader.duty)
     .bind(reader.holder)
+    .persistent(false)
     .fetch_optional(&mut *transaction)
     .await?;
     if ours.is_none() {
@@ -167,6 +167,7 @@ async fn emit_rows(connection: &mut PgConnection, events: &[&IngestEvent]) -> sq
         .bind(types)
         .bind(data)
         .bind(keys)
+        .persistent(false)
         .execute(connection)
         .await
         .map(drop)
@@ -199,6 +200,7 @@ async fn keep(connection: &mut PgConnection, rejected: &[(&str, String)]) -> sql
     )
     .bind(payloads)
     .bind(errors)
+    .persistent(false)
     .execute(&mut *connection)
     .await?;
     sqlx::query(
@@ -206,6 +208,7 @@ async fn keep(connection: &mut PgConnection, rejected: &[(&str, String)]) -> sql
          where id <= (select max(id) from postrider.rejected_notifications) - $1",
     )
     .bind(REJECTED_MAX)
+    .persistent(false)
     .execute(connection)
     .await?;
     Ok(())

@@ -17,10 +17,13 @@ pub mod migrate;
 pub mod notices;
 mod pool;
 pub mod queue;
+mod route;
 mod sealing;
+mod statements;
 
 pub use error::{Error, answered};
 pub use maintenance::{Depth, TableHealth};
 pub use pool::{Database, Purpose};
+pub use route::{Line, Route};
 pub use sealing::Resealed;
 pub use sqlx::postgres::PgConnectOptions as ConnectOptions;

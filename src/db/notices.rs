@@ -129,6 +129,7 @@ pub(super) async fn tell_readers_in(
     sqlx::query("select pg_notify($1, $2)")
         .bind(READERS)
         .bind(aside)
+        .persistent(false)
         .execute(transaction)
         .await
         .map(drop)

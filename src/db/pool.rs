@@ -3,11 +3,24 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::time::Instant;
 
 use super::Error;
+use super::route::{Line, Route};
+use super::statements::Statements;
+
+/// What our connections are set to. Our statements are few, known and shaped to their indexes, so the planner is held to
+/// them: generic plans, no sequential scans, and no JIT (with it a claim took 100 ms). Timeouts bound what a stuck server
+/// can hold up.
+const SETTINGS: [(&str, &str); 6] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("jit", "off"),
+    ("statement_timeout", "30s"),
+    ("idle_in_transaction_session_timeout", "60s"),
+    ("lock_timeout", "10s"),
+];
 
 /// What a connection is for; it is the end of its `application_name`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,40 +45,45 @@ impl Purpose {
             Self::Command => "command",
         }
     }
+
+    /// What its connections are set to. Only the worker's statements are all shaped to indexes.
+    pub(super) fn settings(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Worker => &SETTINGS,
+            Self::Ingest | Self::Api | Self::Command => &SETTINGS[2..],
+        }
+    }
+
+    /// How it connects where its settings are made at the door.
+    pub(super) fn at_the_door(self, options: PgConnectOptions) -> PgConnectOptions {
+        self.named(options).options(self.settings().iter().copied())
+    }
+
+    /// How it connects.
+    fn named(self, options: PgConnectOptions) -> PgConnectOptions {
+        options.application_name(&format!("postrider {}", self.as_str()))
+    }
 }
 
 /// A pool of connections to the database that holds the queue.
 #[derive(Debug, Clone)]
 pub struct Database {
-    pool: PgPool,
+    statements: Statements,
     distrusted_at: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Database {
     /// Opens a pool. Nothing is connected until it is needed.
-    ///
-    /// Our statements are few, known and shaped to their indexes, so the planner is held to them: generic plans, no
-    /// sequential scans, and no JIT (with it a claim took 100 ms). Timeouts bound what a stuck server can hold up.
-    pub fn open(options: PgConnectOptions, purpose: Purpose, connections_max: u32) -> Self {
-        let settings = [
-            ("plan_cache_mode", "force_generic_plan"),
-            ("enable_seqscan", "off"),
-            ("jit", "off"),
-            ("statement_timeout", "30s"),
-            ("idle_in_transaction_session_timeout", "60s"),
-            ("lock_timeout", "10s"),
-        ];
-        let options = options
-            .application_name(&format!("postrider {}", purpose.as_str()))
-            .options(
-                if purpose == Purpose::Worker {
-                    &settings[..]
-                } else {
-                    &settings[2..]
-                }
-                .iter()
-                .copied(),
-            );
+    pub fn open(route: impl Into<Route>, purpose: Purpose, connections_max: u32) -> Self {
+        let route = route.into();
+        let options = match route.line {
+            Line::Direct => purpose.at_the_door(route.options),
+            Line::Guarded | Line::Pooled => purpose
+                .named(route.options)
+                // Poolers turn away who asks for what they do not know, and mix up what is prepared.
+                .extra_float_digits(None)
+                .statement_cache_capacity(0),
+        };
         let distrusted_at: Arc<Mutex<Option<Instant>>> = Arc::default();
         let asked = Arc::clone(&distrusted_at);
         let pool = PgPoolOptions::new()
@@ -77,8 +95,12 @@ impl Database {
                 Box::pin(async move { Ok(trusted) })
             })
             .connect_lazy_with(options);
+        let statements = match route.line {
+            Line::Direct => Statements::direct(pool),
+            Line::Guarded | Line::Pooled => Statements::pooled(pool, purpose.settings()),
+        };
         Self {
-            pool,
+            statements,
             distrusted_at,
         }
     }
@@ -96,14 +118,14 @@ impl Database {
     }
 
     /// For the modules of this layer.
-    pub(crate) fn pool(&self) -> &PgPool {
-        &self.pool
+    pub(crate) fn pool(&self) -> &Statements {
+        &self.statements
     }
 
     /// One round trip.
     pub async fn ping(&self) -> Result<(), Error> {
         sqlx::query("select 1")
-            .execute(&self.pool)
+            .execute(self.pool())
             .await
             .map_err(Error::doing("reach the database"))?;
         Ok(())
@@ -112,13 +134,13 @@ impl Database {
     /// What time it is there.
     pub async fn now(&self) -> Result<time::OffsetDateTime, Error> {
         sqlx::query_scalar("select clock_timestamp()")
-            .fetch_one(&self.pool)
+            .fetch_one(self.pool())
             .await
             .map_err(Error::doing("ask the database for the time"))
     }
 
     /// Closes all connections, waiting for those in use.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.statements.pool().close().await;
     }
 }

@@ -49,8 +49,12 @@ pub(super) async fn write(globals: &Globals, arguments: &Writing) -> anyhow::Res
         Arm::Polled | Arm::Rung | Arm::Delivered => Following::Captured,
     };
     let options = match arguments.arm {
-        Arm::Polled => source.options.clone().options([("postrider.wake", "off")]),
-        Arm::Plain | Arm::Rung | Arm::Delivered => source.options.clone(),
+        Arm::Polled => source
+            .route
+            .options
+            .clone()
+            .options([("postrider.wake", "off")]),
+        Arm::Plain | Arm::Rung | Arm::Delivered => source.route.options.clone(),
     };
     let text: Arc<str> = payload(0, ROW_BYTES).into();
     let commits = Arc::new(AtomicU64::new(0));
@@ -92,9 +96,9 @@ pub(super) async fn listen(globals: &Globals, arguments: &Listening) -> anyhow::
             polling_only: arguments.polling,
             ..DoorbellSettings::default()
         };
-        let bell = Doorbell::new(source.direct.clone(), settings, metrics.clone());
+        let bell = Doorbell::new(source.route.options.clone(), settings, metrics.clone());
         let mut listener = bell.subscribe();
-        let database = Database::open(source.options.clone(), Purpose::Worker, 1);
+        let database = Database::open(source.route.options.clone(), Purpose::Worker, 1);
         listening.spawn(async move {
             bell.run(CancellationToken::new()).await;
             anyhow::Ok(())

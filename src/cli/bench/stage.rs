@@ -53,7 +53,7 @@ impl Stage {
     /// Sets it up.
     pub(super) async fn open(globals: &Globals) -> anyhow::Result<Self> {
         let config = globals.start()?;
-        let (server, options, url) = if config.database.url.is_some() {
+        let (server, options, url) = if config.database.named().is_some() {
             theirs(&config).await?
         } else {
             throw_away(&config).await?
@@ -133,9 +133,13 @@ impl Stage {
 async fn theirs(config: &Config) -> anyhow::Result<(Server, ConnectOptions, String)> {
     let source = Source::open(config).await?;
     let name = format!("postrider_bench_{}", std::process::id());
-    let options = bench::create_database(&source.direct, &name).await?;
+    let options = bench::create_database(&source.route.options, &name).await?;
     let url = bench::url(&options);
-    Ok((Server::Theirs(Box::new(source.direct), name), options, url))
+    Ok((
+        Server::Theirs(Box::new(source.route.options), name),
+        options,
+        url,
+    ))
 }
 
 /// A server of our own, flushing every commit to disk as any other.

@@ -113,9 +113,7 @@ async fn show(
     arguments: &Arguments,
 ) -> anyhow::Result<ExitCode> {
     let options = cluster.connect_options();
-    Roles::new(&app, options.clone(), options.clone())
-        .start(&Role::ALL)
-        .await?;
+    Roles::new(&app, options.clone()).start(&Role::ALL).await?;
     let mailboxes = fixtures::mailboxes(&mut rand::rng());
     let receiver = Receiver::start(mailboxes, app.tasks()).await?;
     let mut story = Story {

@@ -65,7 +65,7 @@ async fn examine(config: &Config, source: &Source) -> Vec<Finding> {
     if let Err(error) = database.ping().await {
         return server::no_connection(&crate::causes::Causes(&error).to_string());
     }
-    let mut findings = vec![Finding::ok("connection", "the database answers")];
+    let mut findings = server::line(source.route.line);
     let server = database.doctor_server().await;
     let known = server.as_ref().ok().cloned();
     findings.extend(judge("server", server, |facts| {
@@ -79,9 +79,9 @@ async fn examine(config: &Config, source: &Source) -> Vec<Finding> {
     findings.extend(judge("clock", there, |there| {
         server::clock(before, there, OffsetDateTime::now_utc())
     }));
-    let line = Box::pin(doorbell::probe_line(&source.direct)).await;
+    let line = Box::pin(doorbell::probe_line(&source.route.options)).await;
     findings.extend(server::doorbell(config.doorbell.enabled, line));
-    let progress = migrate::progress(&source.direct).await;
+    let progress = migrate::progress(&source.route.options).await;
     let has_schema = match &progress {
         Ok(progress) => progress.applied > 0,
         Err(error) => error.is_forbidden(),

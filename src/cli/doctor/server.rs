@@ -4,34 +4,38 @@ use time::{Duration, OffsetDateTime};
 
 use super::finding::Finding;
 use crate::config::Config;
-use crate::db::Error;
 use crate::db::doctor::{Rights, Server};
 use crate::db::doorbell::Verdict;
+use crate::db::{Error, Line};
 
 /// Receivers tolerate minutes; that a clock is off by so much says that nobody sets it.
 const SKEW_MAX: Duration = Duration::seconds(5);
 /// Connections a process opens beside its pool: the doorbell's two, a migration, a command.
 const CONNECTIONS_BESIDE_POOL: i32 = 4;
 
-/// Why we do not get in. A pooler that tears our sessions apart is known by what goes wrong first.
+/// Why we do not get in.
 pub(super) fn no_connection(error: &str) -> Vec<Finding> {
-    let pooled = ["prepared statement", "startup parameter"]
-        .iter()
-        .any(|sign| error.contains(sign));
-    vec![if pooled {
-        Finding::failure(
+    vec![Finding::failure(
+        "connection",
+        error,
+        "see that Postgres runs there and lets us in; `postrider config` shows which database.url and direct_url are in force",
+    )]
+}
+
+/// What the way there is like.
+pub(super) fn line(line: Line) -> Vec<Finding> {
+    vec![match line {
+        Line::Direct => Finding::ok("connection", "the database answers"),
+        Line::Guarded => Finding::note(
             "connection",
-            format!(
-                "database.url leads through a pooler in transaction mode, which tears our sessions apart: {error}"
-            ),
-            "let DATABASE_URL lead past the pooler, or through one in session mode; the application may stay behind it",
-        )
-    } else {
-        Finding::failure(
+            "the database answers, but a pooler keeps our settings out: every statement takes a transaction of its own",
+            "set database.direct_url (POSTRIDER_DATABASE__DIRECT_URL) to a connection past the pooler",
+        ),
+        Line::Pooled => Finding::warning(
             "connection",
-            error,
-            "see that Postgres runs there and lets us in; `postrider config` shows which database.url is in force",
-        )
+            "the database answers, through a pooler in transaction mode: every statement takes a transaction of its own, and NOTIFY does not become events",
+            "set database.direct_url (POSTRIDER_DATABASE__DIRECT_URL) to a connection past the pooler",
+        ),
     }]
 }
 
@@ -173,7 +177,7 @@ mod tests {
     use time::{Duration, OffsetDateTime};
 
     use super::super::finding::Level;
-    use super::{Verdict, clock, doorbell, no_connection, server};
+    use super::{Verdict, clock, doorbell, server};
     use crate::config::Config;
     use crate::db::doctor::Server;
 
@@ -186,14 +190,6 @@ mod tests {
         check(after + Duration::seconds(4), Level::Ok);
         check(after + Duration::seconds(6), Level::Warning);
         check(before - Duration::seconds(6), Level::Warning);
-    }
-
-    #[test]
-    fn what_poolers_do_to_a_connection_is_told_from_a_server_that_is_away() {
-        let says = |error: &str| no_connection(error)[0].message.contains("pooler");
-        assert!(says("prepared statement \"sqlx_s_1\" does not exist"));
-        assert!(says("unsupported startup parameter: extra_float_digits"));
-        assert!(!says("Connection refused (os error 111)"));
     }
 
     #[test]

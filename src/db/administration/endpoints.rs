@@ -129,6 +129,7 @@ impl Database {
         if matches!(changes.authorization, Change::Remove) {
             sqlx::query("update postrider.endpoints set authorization_header = null where id = $1")
                 .bind(id)
+                .persistent(false)
                 .execute(&mut *transaction)
                 .await
                 .map_err(Error::refusal_or_doing(
@@ -140,6 +141,7 @@ impl Database {
             Change::Remove => {
                 sqlx::query("delete from postrider.signing_secrets where endpoint_id = $1")
                     .bind(id)
+                    .persistent(false)
                     .execute(&mut *transaction)
                     .await
                     .map_err(Error::refusal_or_doing(
@@ -263,6 +265,7 @@ async fn call_set_endpoint(
     .bind(changes.max_attempts)
     .bind(changes.timeout_ms)
     .bind(changes.max_in_flight)
+    .persistent(false)
     .fetch_one(&mut **transaction)
     .await
     .map_err(Error::refusal_or_doing("set the endpoint"))
@@ -290,6 +293,7 @@ async fn set_headers(
     sqlx::query("update postrider.endpoints set headers = $2 where id = $1")
         .bind(id)
         .bind(sealed)
+        .persistent(false)
         .execute(&mut **transaction)
         .await
         .map_err(Error::refusal_or_doing("set the endpoint's headers"))?;
@@ -308,12 +312,14 @@ async fn rotate(
         where endpoint_id = $1 and expires_at is null",
     )
     .bind(id)
+    .persistent(false)
     .execute(&mut **transaction)
     .await
     .map_err(Error::refusal_or_doing("retire the former signing secret"))?;
     sqlx::query("insert into postrider.signing_secrets (endpoint_id, secret) values ($1, $2)")
         .bind(id)
         .bind(sealed)
+        .persistent(false)
         .execute(&mut **transaction)
         .await
         .map_err(Error::refusal_or_doing("write the signing secret"))?;

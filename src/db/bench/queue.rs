@@ -44,7 +44,12 @@ impl Database {
     /// A connection whose statements may take long.
     async fn bench_patient(&self) -> Result<PoolConnection<Postgres>, Error> {
         let doing = "connect to the database";
-        let mut connection = self.pool().acquire().await.map_err(Error::doing(doing))?;
+        let mut connection = self
+            .pool()
+            .pool()
+            .acquire()
+            .await
+            .map_err(Error::doing(doing))?;
         sqlx::raw_sql("set statement_timeout = 0")
             .execute(&mut *connection)
             .await

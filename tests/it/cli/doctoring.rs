@@ -1,10 +1,10 @@
 //! `postrider doctor` on deployments that are well and on such that are not.
 
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use sqlx::{AssertSqlSafe, Connection};
 
 use super::program::{KEY, Program, Said, poll};
-use crate::support::pooler::Pooler;
+use crate::support::pooler::{Mode, Pooler};
 use crate::support::postgres;
 
 /// The findings of a check, as level and message; none may show a secret.
@@ -237,16 +237,19 @@ async fn a_copy_is_a_failure() {
 #[tokio::test]
 async fn a_pooler_in_between_is_named_with_the_remedy() {
     let database = postgres::database().await;
-    let pooler = Pooler::before(database.options()).await;
-    let address = pooler.options().to_url_lossy().to_string();
-    let said = Program::with(&database)
-        .variable("POSTRIDER_DATABASE__DIRECT_URL", &address)
-        .run(&["doctor", "--json"])
-        .await;
-    found(
-        &said,
-        "doorbell",
-        "warning",
-        "a pooler in transaction mode is in between",
-    );
+    let Some(pooler) = Pooler::before_or_skipped(&database.options(), Mode::Transaction).await
+    else {
+        return;
+    };
+    let program = Program::alone().variable("DATABASE_URL", &pooler.url());
+    let said = program.run(&["doctor", "--json"]).await;
+    assert_eq!(said.status, Some(0), "it is no failure: {said:?}");
+    for check in ["connection", "doorbell"] {
+        found(&said, check, "warning", "a pooler in transaction mode");
+    }
+    found(&said, "migrations", "ok", "up to date");
+    let past = program.variable("POSTRIDER_DATABASE__DIRECT_URL", &database.url());
+    let said = past.run(&["doctor", "--json"]).await;
+    found(&said, "connection", "ok", "the database answers");
+    found(&said, "doorbell", "ok", "notifications arrive");
 }

@@ -8,6 +8,7 @@ mod doctoring;
 mod embedded;
 mod keys;
 mod migrating;
+mod pooling;
 mod program;
 
 use std::path::Path;

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use super::support::{
     Loser, RingCount, Watcher, database, emit, locks, only_the_bell, prepare, someone_sleeps, until,
 };
-use crate::support::pooler::Pooler;
+use crate::support::pooler::{Mode, Pooler};
 use crate::support::postgres::{OwnCluster, TestDatabase};
 use crate::support::proxy::Proxy;
 
@@ -38,9 +38,18 @@ async fn end_connections(database: &TestDatabase) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_a_pooler_in_transaction_mode_it_polls_and_takes_no_lock() {
-    let database = database().await;
-    let pooler = Pooler::before(database.options()).await;
-    let watcher = Watcher::start(&database, pooler.options(), with_floor()).await;
+    for mode in [Mode::Transaction, Mode::TransactionInTurns] {
+        let database = database().await;
+        let Some(pooler) = Pooler::before_or_skipped(&database.options(), mode).await else {
+            return;
+        };
+        polls_and_takes_no_lock(&database, &pooler).await;
+    }
+}
+
+/// Behind this pooler.
+async fn polls_and_takes_no_lock(database: &TestDatabase, pooler: &Pooler) {
+    let watcher = Watcher::start(database, pooler.options(), with_floor()).await;
     let mut writer = database.connection().await;
     for _ in 0..3 {
         let event = emit(&mut writer).await;

@@ -3,6 +3,7 @@
 pub(crate) mod app;
 pub(crate) mod authority;
 pub(crate) mod endpoint;
+pub(crate) mod package;
 pub(crate) mod pooler;
 pub(crate) mod postgres;
 pub(crate) mod promtool;

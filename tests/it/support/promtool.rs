@@ -1,13 +1,13 @@
 //! Prometheus's own checker.
 //!
-//! Where the machine has none, it is taken out of Debian's package into our target directory: nothing is installed and no
-//! service started, so no rights are needed either.
+//! Where the machine has none, it is taken out of Debian's package into our target directory.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use super::package::unpack;
 use super::skip::skipped;
 
 /// Where it is, if it is to be had; looked for once.
@@ -19,7 +19,7 @@ pub(crate) fn promtool_or_skipped() -> Option<Command> {
         let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("promtool");
         let candidates = ["promtool".into(), kept.clone()];
         let found = candidates.into_iter().find(|path| runs(path));
-        found.or_else(|| unpack(&kept).ok().filter(|()| runs(&kept)).map(|()| kept))
+        found.or_else(|| take(&kept).ok().filter(|()| runs(&kept)).map(|()| kept))
     });
     if found.is_none() {
         skipped("there is no promtool, and apt has no package prometheus to take it from");
@@ -34,41 +34,9 @@ fn runs(path: &Path) -> bool {
 }
 
 /// Takes it out of the package.
-fn unpack(to: &Path) -> std::io::Result<()> {
+fn take(to: &Path) -> std::io::Result<()> {
     let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-    let scratch = scratch.path();
-    if !apt(scratch, &["download", "prometheus"], false) {
-        // The machine's own lists of packages are missing or stale; ours cost a download, and no lock.
-        apt(scratch, &["update"], true);
-        apt(scratch, &["download", "prometheus"], true);
-    }
-    let package = fs::read_dir(scratch)?
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| path.extension().is_some_and(|end| end == "deb"))
-        .ok_or(std::io::ErrorKind::NotFound)?;
-    Command::new("dpkg-deb")
-        .arg("-x")
-        .args([&package, scratch])
-        .status()?;
+    unpack(&["prometheus"], scratch.path())?;
     // Another test run may do the same: the name appears with the whole file behind it.
-    fs::rename(scratch.join("usr/bin/promtool"), to)
-}
-
-/// Runs apt-get in a directory, with the machine's lists of packages or with lists of our own.
-fn apt(directory: &Path, arguments: &[&str], own_lists: bool) -> bool {
-    let mut command = Command::new("apt-get");
-    command
-        .current_dir(directory)
-        .arg("-qq")
-        .args(["-o", "APT::Sandbox::User="]);
-    if own_lists {
-        for (key, value) in [("Dir::State::lists", "lists"), ("Dir::Cache", "cache")] {
-            let path = directory.join(value);
-            drop(fs::create_dir_all(path.join("partial")));
-            command.args(["-o", &format!("{key}={}", path.display())]);
-        }
-    }
-    let output = command.args(arguments).output();
-    output.is_ok_and(|output| output.status.success())
+    fs::rename(scratch.path().join("usr/bin/promtool"), to)
 }
