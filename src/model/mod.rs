@@ -1,9 +1,13 @@
 //! The nouns. No I/O, no clock, no SQL: everything here can be tested for nothing.
 
+mod address;
 mod delivery;
 mod endpoint;
 mod outcome;
+mod target;
 
+pub use address::{Guard, Refused};
 pub use delivery::{Attempt, Delivery, Destination, Lease, Parcel, Resolution};
 pub use endpoint::{Channel, Endpoint, EndpointState, Header, Schedule};
 pub use outcome::{Class, Failure, Outcome, Receipt, Retry, Verdict};
+pub use target::{UnfitTarget, target};

@@ -4,7 +4,6 @@
 //! `egress.allow` lists it. The address is checked where the connection is made (`resolve.rs`); a URL whose host *is* an address
 //! never asks the resolver, so it is checked before every attempt. The peer of each response is compared once more.
 
-mod address;
 mod resolve;
 mod trust;
 
@@ -18,7 +17,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Request, Response};
 use url::Host;
 
-pub use address::{Guard, Refused};
+pub use crate::model::{Guard, Refused};
 pub use resolve::Unresolved;
 pub use trust::CannotTrust;
 

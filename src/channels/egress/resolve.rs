@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use super::address::{Guard, Refused};
+use crate::model::{Guard, Refused};
 
 /// A name without an address. The cause is the resolver's own words.
 #[derive(Debug, thiserror::Error)]
