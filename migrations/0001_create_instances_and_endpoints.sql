@@ -74,6 +74,7 @@ create table postrider.endpoints (
 , wanted text[]
 , by_events boolean not null default false
 , media_base64 boolean not null
+, media_fetched boolean not null default false
 , authorization_header text
 , headers text
 , schedule text not null default 'default' references postrider.schedules on update cascade
@@ -110,6 +111,7 @@ comment on column postrider.endpoints.events is 'Event types it wants; empty mea
 comment on column postrider.endpoints.wanted is 'The same as fan-out asks for it: with the names that other dialects have for these events. Kept by trigger; null where nothing is queued.';
 comment on column postrider.endpoints.by_events is 'Whether the event type is appended to the URL.';
 comment on column postrider.endpoints.media_base64 is 'Whether it wants base64 media inside the event; else it is removed at fan-out.';
+comment on column postrider.endpoints.media_fetched is 'Whether base64 media was asked for in so many words: then media that an event gives by URL alone is fetched, and put in as base64.';
 comment on column postrider.endpoints.authorization_header is 'The full Authorization header, sealed at rest.';
 comment on column postrider.endpoints.headers is 'A JSON object of custom request headers, sealed at rest as a whole.';
 comment on column postrider.endpoints.schedule is 'Its row of the backoff table.';

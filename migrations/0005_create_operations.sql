@@ -76,10 +76,10 @@ begin
   end if;
   begin
     insert into postrider.endpoints as known (instance_id, label, url, events, dialect, authorization_header, headers, by_events, media_base64
-      , schedule, max_attempts, timeout_ms, max_in_flight)
+      , media_fetched, schedule, max_attempts, timeout_ms, max_in_flight)
     values (owner, set_endpoint.label, set_endpoint.url, coalesce(set_endpoint.events, '{}'), set_endpoint.dialect, set_endpoint.authorization_header
       , set_endpoint.headers::text, coalesce(set_endpoint.by_events, false), coalesce(set_endpoint.media_base64, set_endpoint.dialect = 'postrider')
-      , coalesce(set_endpoint.schedule, case set_endpoint.dialect when 'evolution' then 'evolution' else 'default' end), set_endpoint.max_attempts, set_endpoint.timeout_ms, set_endpoint.max_in_flight)
+      , coalesce(set_endpoint.media_base64, false), coalesce(set_endpoint.schedule, case set_endpoint.dialect when 'evolution' then 'evolution' else 'default' end), set_endpoint.max_attempts, set_endpoint.timeout_ms, set_endpoint.max_in_flight)
     on conflict on constraint endpoints_label_is_unique do update set
       url = excluded.url
     , events = coalesce(set_endpoint.events, known.events)
@@ -87,6 +87,7 @@ begin
     , headers = coalesce(set_endpoint.headers::text, known.headers)
     , by_events = coalesce(set_endpoint.by_events, known.by_events)
     , media_base64 = coalesce(set_endpoint.media_base64, known.media_base64)
+    , media_fetched = coalesce(set_endpoint.media_base64, known.media_fetched)
     , schedule = coalesce(set_endpoint.schedule, known.schedule)
     , max_attempts = coalesce(set_endpoint.max_attempts, known.max_attempts)
     , timeout_ms = coalesce(set_endpoint.timeout_ms, known.timeout_ms)

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use crate::app::App;
 use crate::channels::egress::{Egress, GuardedClient};
-use crate::channels::{WallClock, Webhook};
+use crate::channels::{MediaClient, WallClock, Webhook};
 use crate::crypto::Keyring;
 use crate::db::doorbell::{Doorbell, DoorbellSettings};
 use crate::db::installation::Identity;
@@ -127,12 +127,16 @@ impl<'a> Roles<'a> {
             .unwrap_or_else(|| format!("http://{}", self.app.http_address));
         let clock = Arc::new(WallClock::default());
         clock.set(database.now().await?);
+        let media_bytes_max = config.limits.media_bytes_max;
+        let media =
+            (media_bytes_max > 0).then(|| MediaClient::new(client.clone(), media_bytes_max));
         let webhook = Webhook::new(client, clock.clone(), public_url);
         let equipment = delivery::Equipment {
             database,
             doorbell: doorbell.clone(),
             keyring: keyring.clone(),
             webhook: Arc::new(webhook),
+            media,
             clock,
             metrics: self.app.metrics.clone(),
         };

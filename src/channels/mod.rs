@@ -10,10 +10,12 @@
 
 mod clock;
 pub mod egress;
+mod media;
 mod webhook;
 
 pub use crate::model::{Class, Failure, Outcome, Receipt, Retry, Verdict};
 pub use clock::WallClock;
+pub use media::{Media, MediaClient, NotFetched};
 pub use webhook::{Webhook, is_reserved, url_of};
 
 use futures_util::future::BoxFuture;

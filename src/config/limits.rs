@@ -10,6 +10,8 @@ use super::check::Check;
 pub struct Limits {
     /// The largest event data.
     pub payload_bytes_max: u64,
+    /// The largest media that is fetched to be put into an event.
+    pub media_bytes_max: usize,
 }
 
 impl Limits {
@@ -20,6 +22,11 @@ impl Limits {
             "limits.payload_bytes_max",
             self.payload_bytes_max,
             1..=256 * 1024 * 1024,
+        );
+        check.range(
+            "limits.media_bytes_max",
+            self.media_bytes_max,
+            0..=64 * 1024 * 1024,
         );
     }
 }

@@ -29,6 +29,7 @@ struct EndpointRow {
     dialect: String,
     url: String,
     by_events: bool,
+    media_fetched: bool,
     authorization_header: Option<String>,
     headers: Option<String>,
     signing: Vec<String>,
@@ -65,7 +66,7 @@ impl Database {
             "-- endpoints.load: endpoints by id, with schedule and live signing secrets
             select endpoint.id, endpoint.version, instance.name as instance, instance.token
               , instance.uid::text, instance.vzaps_id, instance.sender, instance.created_at as instance_created_at, endpoint.label, endpoint.dialect
-              , endpoint.url, endpoint.by_events, endpoint.authorization_header, endpoint.headers
+              , endpoint.url, endpoint.by_events, endpoint.media_fetched, endpoint.authorization_header, endpoint.headers
               , array(select secret.secret from postrider.signing_secrets secret
                       where secret.endpoint_id = endpoint.id and (secret.expires_at is null or secret.expires_at > now())
                       order by secret.id desc) as signing
@@ -149,6 +150,7 @@ fn read_endpoint(row: EndpointRow, keyring: &Keyring, in_flight_max: u32) -> End
         url,
         url_text: row.url,
         by_events: row.by_events,
+        fetches_media: row.media_fetched,
         authorization: secrets.authorization,
         headers: secrets.headers,
         signing: secrets.signing,

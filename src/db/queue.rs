@@ -385,7 +385,13 @@ impl<'a> Columns<'a> {
             .push(i32::try_from(attempt.duration.as_millis()).unwrap_or(i32::MAX));
         self.classes.push(class);
         self.http_statuses.push(http_status.map(i32::from));
-        self.details.push(detail.map(storable));
+        let detail = match (detail, attempt.note.as_deref()) {
+            (Some(detail), Some(note)) => {
+                Some(storable(&format!("{detail}; {note}")).into_owned().into())
+            }
+            (detail, note) => detail.or(note).map(storable),
+        };
+        self.details.push(detail);
         self.responses
             .push(Some(&response[..]).filter(|response| !response.is_empty()));
     }

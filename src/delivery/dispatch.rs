@@ -824,6 +824,7 @@ mod tests {
         dispatch.finished(&Attempt {
             lease: job.delivery.lease,
             url_is_stale: false,
+            note: None,
             duration: Duration::ZERO,
             outcome,
             resolution: Resolution::Delivered,

@@ -6,8 +6,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant};
 
 use super::dispatch::{Dispatch, Job, News};
+use super::media::{self, Embedded};
 use crate::backoff::{self, Progress};
-use crate::channels::{AnyChannel, Class, Failure, Outcome, Retry, Verdict};
+use crate::channels::{AnyChannel, Class, Failure, MediaClient, Outcome, Retry, Verdict};
 use crate::metrics::Metrics;
 use crate::model::{Attempt, Channel, Delivery, Destination, Parcel, Resolution, Schedule};
 
@@ -18,24 +19,33 @@ pub(super) const CRASHES_MAX: u32 = 10;
 #[derive(Debug)]
 pub(super) struct Handler {
     dispatch: Arc<Dispatch>,
-    webhook: Arc<dyn AnyChannel>,
+    ways: Ways,
     metrics: Arc<Metrics>,
     news: mpsc::UnboundedSender<News>,
     default_schedule: Arc<Schedule>,
+}
+
+/// How an attempt leaves the house.
+#[derive(Debug)]
+pub(super) struct Ways {
+    /// Deliveries.
+    pub(super) webhook: Arc<dyn AnyChannel>,
+    /// Requests for media; none where none is fetched.
+    pub(super) media: Option<MediaClient>,
 }
 
 impl Handler {
     /// Made once, shared by all workers.
     pub(super) fn new(
         dispatch: Arc<Dispatch>,
-        webhook: Arc<dyn AnyChannel>,
+        ways: Ways,
         metrics: Arc<Metrics>,
         news: mpsc::UnboundedSender<News>,
         default_schedule: Arc<Schedule>,
     ) -> Self {
         Self {
             dispatch,
-            webhook,
+            ways,
             metrics,
             news,
             default_schedule,
@@ -48,7 +58,13 @@ impl Handler {
     }
 
     /// Makes one attempt.
-    pub(super) async fn attempt(&self, job: Job) -> Attempt {
+    pub(super) async fn attempt(&self, mut job: Job) -> Attempt {
+        let embedded = match &self.ways.media {
+            Some(client) if media::is_wanted(&job) => {
+                Box::pin(media::embed(client, &mut job)).await
+            }
+            _ => Embedded::default(),
+        };
         let started = Instant::now();
         let channel = job.delivery.channel;
         let url_is_stale = url_is_stale(&job);
@@ -63,7 +79,7 @@ impl Handler {
             deadline: started + job.timeout,
         };
         let outcome = match channel {
-            Channel::Webhook => self.webhook.deliver_any(&parcel).await,
+            Channel::Webhook => self.ways.webhook.deliver_any(&parcel).await,
         };
         let ended = Instant::now();
         let progress = Progress {
@@ -87,6 +103,7 @@ impl Handler {
             duration: ended - started,
             outcome,
             resolution,
+            note: embedded.note,
         }
     }
 
@@ -108,6 +125,7 @@ impl Handler {
             duration: Duration::ZERO,
             outcome,
             resolution,
+            note: None,
         })
     }
 
@@ -152,6 +170,7 @@ pub(super) fn buried(delivery: &Delivery, class: Class, why: String) -> Attempt 
         duration: Duration::ZERO,
         outcome,
         resolution: Resolution::Failed,
+        note: None,
     }
 }
 

@@ -21,6 +21,7 @@ mod holder;
 mod keeper;
 mod lanes;
 mod maintenance;
+mod media;
 mod roster;
 mod runtime;
 
@@ -31,7 +32,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::causes::Causes;
-use crate::channels::{AnyChannel, WallClock};
+use crate::channels::{AnyChannel, MediaClient, WallClock};
 use crate::config::{Config, Retention};
 use crate::crypto::Keyring;
 use crate::db::doorbell::Doorbell;
@@ -45,7 +46,7 @@ use breaker::BreakerSettings;
 use claimer::Claimer;
 use completer::Completer;
 use dispatch::{Dispatch, Limits};
-use handler::Handler;
+use handler::{Handler, Ways};
 use health::Reporter;
 use holder::Holder;
 use keeper::Keeper;
@@ -116,6 +117,8 @@ pub struct Equipment {
     pub keyring: Arc<Keyring>,
     /// The way out.
     pub webhook: Arc<dyn AnyChannel>,
+    /// For media that endpoints want inside events; none where none is fetched.
+    pub media: Option<MediaClient>,
     /// Kept right by the database's.
     pub clock: Arc<WallClock>,
     /// To count with.
@@ -163,6 +166,7 @@ impl Worker {
         let Equipment {
             database,
             webhook,
+            media,
             metrics,
             ..
         } = &self.equipment;
@@ -184,7 +188,10 @@ impl Worker {
         tasks.spawn("endpoint health", reporter.run(heard, tasks.hard().clone()));
         let handler = Arc::new(Handler::new(
             self.dispatch.clone(),
-            webhook.clone(),
+            Ways {
+                webhook: webhook.clone(),
+                media: media.clone(),
+            },
             metrics.clone(),
             news,
             default_schedule,

@@ -131,6 +131,8 @@ pub struct Attempt {
     pub duration: Duration,
     /// What came of it.
     pub outcome: Outcome,
+    /// What the log is to say beside that, whatever came of it.
+    pub note: Option<String>,
     /// What becomes of the row.
     pub resolution: Resolution,
 }

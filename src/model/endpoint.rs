@@ -82,6 +82,8 @@ pub struct Endpoint {
     pub url_text: String,
     /// Whether the dialect's event suffix is appended to `url`.
     pub by_events: bool,
+    /// Whether it asked for media as base64: what an event gives by URL alone is fetched for it.
+    pub fetches_media: bool,
     /// The full value of the `Authorization` header.
     pub authorization: Option<http::HeaderValue>,
     /// Sent with every attempt, verbatim.

@@ -3,11 +3,13 @@
 mod address;
 mod delivery;
 mod endpoint;
+mod media;
 mod outcome;
 mod target;
 
 pub use address::{Guard, Refused};
 pub use delivery::{Attempt, Delivery, Destination, Lease, Parcel, Resolution};
 pub use endpoint::{Channel, Endpoint, EndpointState, Header, Schedule};
+pub use media::{AbsentMedia, absent_media, with_media};
 pub use outcome::{Class, Failure, Outcome, Receipt, Retry, Verdict};
 pub use target::{UnfitTarget, target};

@@ -16,6 +16,7 @@ use super::{Channel, Outcome};
 use crate::model::Parcel;
 
 pub use headers::is_reserved;
+pub(super) use problem::failure;
 pub use request::url_of;
 
 /// Delivers over HTTP.

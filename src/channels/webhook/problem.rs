@@ -42,7 +42,7 @@ pub(super) fn cut_off(status: StatusCode, error: &reqwest::Error) -> Failure {
 }
 
 /// No response at all. Details name hosts and addresses, never a URL.
-pub(super) fn failure(problem: &Problem) -> Failure {
+pub(in crate::channels) fn failure(problem: &Problem) -> Failure {
     let error = match problem {
         Problem::Scheme(_) => {
             return Failure {

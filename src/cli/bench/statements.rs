@@ -88,6 +88,7 @@ fn delivered(delivery: &Delivery) -> Attempt {
     Attempt {
         lease: delivery.lease,
         url_is_stale: false,
+        note: None,
         duration: Duration::from_millis(1),
         outcome: Outcome::Delivered(Receipt {
             status: Some(200),

@@ -6,6 +6,7 @@ mod chaos_time;
 mod chaos_workers;
 mod dialects;
 mod endpoints;
+mod media;
 mod neighbours;
 mod news;
 mod operator;

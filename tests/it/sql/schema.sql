@@ -2809,10 +2809,10 @@ begin
   end if;
   begin
     insert into postrider.endpoints as known (instance_id, label, url, events, dialect, authorization_header, headers, by_events, media_base64
-      , schedule, max_attempts, timeout_ms, max_in_flight)
+      , media_fetched, schedule, max_attempts, timeout_ms, max_in_flight)
     values (owner, set_endpoint.label, set_endpoint.url, coalesce(set_endpoint.events, '{}'), set_endpoint.dialect, set_endpoint.authorization_header
       , set_endpoint.headers::text, coalesce(set_endpoint.by_events, false), coalesce(set_endpoint.media_base64, set_endpoint.dialect = 'postrider')
-      , coalesce(set_endpoint.schedule, case set_endpoint.dialect when 'evolution' then 'evolution' else 'default' end), set_endpoint.max_attempts, set_endpoint.timeout_ms, set_endpoint.max_in_flight)
+      , coalesce(set_endpoint.media_base64, false), coalesce(set_endpoint.schedule, case set_endpoint.dialect when 'evolution' then 'evolution' else 'default' end), set_endpoint.max_attempts, set_endpoint.timeout_ms, set_endpoint.max_in_flight)
     on conflict on constraint endpoints_label_is_unique do update set
       url = excluded.url
     , events = coalesce(set_endpoint.events, known.events)
@@ -2820,6 +2820,7 @@ begin
     , headers = coalesce(set_endpoint.headers::text, known.headers)
     , by_events = coalesce(set_endpoint.by_events, known.by_events)
     , media_base64 = coalesce(set_endpoint.media_base64, known.media_base64)
+    , media_fetched = coalesce(set_endpoint.media_base64, known.media_fetched)
     , schedule = coalesce(set_endpoint.schedule, known.schedule)
     , max_attempts = coalesce(set_endpoint.max_attempts, known.max_attempts)
     , timeout_ms = coalesce(set_endpoint.timeout_ms, known.timeout_ms)
@@ -2907,6 +2908,47 @@ COMMENT ON FUNCTION postrider.status_changed_by_hand() IS 'Trigger: a re-queued 
 
 
 --
+-- Name: strip_media_base64(json); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.strip_media_base64(data json) RETURNS json
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  given text := data::text;
+  escaped boolean := position('\u' in given) > 0;
+  stripped jsonb;
+begin
+  if escaped then
+    given := replace(replace(given, '\\', chr(1)), '\u', chr(2));
+    given := replace(replace(given, chr(1), '\\\\'), chr(2), '\\u');
+  end if;
+  stripped := given::jsonb;
+  if jsonb_typeof(stripped #> '{message,media}') = 'object' then stripped := stripped #- '{message,media,base64}'; end if;
+  if jsonb_typeof(stripped -> 'message') = 'object' then stripped := stripped #- '{message,base64}'; end if;
+  if jsonb_typeof(stripped -> 'media') = 'object' then stripped := stripped #- '{media,base64}'; end if;
+  if jsonb_typeof(stripped) = 'object' and stripped ?| '{media_url,mediaUrl}' then stripped := stripped - 'base64'; end if;
+  given := stripped::text;
+  if escaped then
+    given := replace(replace(given, '\\\\', chr(1)), '\\u', chr(2));
+    given := replace(replace(given, chr(1), '\\'), chr(2), '\u');
+  end if;
+  return given::json;
+exception
+  -- What jsonb cannot take all the same is delivered with its media rather than not at all.
+  when others then return data;
+end $$;
+
+
+--
+-- Name: FUNCTION strip_media_base64(data json); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.strip_media_base64(data json) IS 'The event without base64 media, for one that has some. Internal: call without_media_base64.';
+
+
+--
 -- Name: uncapture(regclass, text); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
@@ -2960,14 +3002,14 @@ COMMENT ON FUNCTION postrider.wanted_types(dialect text, events text[]) IS 'The 
 
 CREATE FUNCTION postrider.without_media_base64(data json) RETURNS json
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN (POSITION(('"base64"'::text) IN ((data)::text)) = 0) THEN data ELSE (((((data)::jsonb #- '{message,media,base64}'::text[]) #- '{media,base64}'::text[]) #- '{message,base64}'::text[]))::json END;
+    RETURN CASE WHEN (POSITION(('"base64"'::text) IN ((data)::text)) = 0) THEN data ELSE postrider.strip_media_base64(data) END;
 
 
 --
 -- Name: FUNCTION without_media_base64(data json); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.without_media_base64(data json) IS 'The event without base64 media: message.media.base64, media.base64 and message.base64 are removed.';
+COMMENT ON FUNCTION postrider.without_media_base64(data json) IS 'The event without base64 media: base64 is removed from message.media, media and message, and from beside a media_url or mediaUrl.';
 
 
 --
@@ -3200,6 +3242,7 @@ CREATE TABLE postrider.endpoints (
     wanted text[],
     by_events boolean DEFAULT false NOT NULL,
     media_base64 boolean NOT NULL,
+    media_fetched boolean DEFAULT false NOT NULL,
     authorization_header text,
     headers text,
     schedule text DEFAULT 'default'::text NOT NULL,
@@ -3301,6 +3344,13 @@ COMMENT ON COLUMN postrider.endpoints.by_events IS 'Whether the event type is ap
 --
 
 COMMENT ON COLUMN postrider.endpoints.media_base64 IS 'Whether it wants base64 media inside the event; else it is removed at fan-out.';
+
+
+--
+-- Name: COLUMN endpoints.media_fetched; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoints.media_fetched IS 'Whether base64 media was asked for in so many words: then media that an event gives by URL alone is fetched, and put in as base64.';
 
 
 --

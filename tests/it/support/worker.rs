@@ -12,7 +12,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use postrider::channels::egress::{Egress, GuardedClient};
-use postrider::channels::{AnyChannel, WallClock, Webhook};
+use postrider::channels::{AnyChannel, MediaClient, WallClock, Webhook};
 use postrider::config::{self, Config, File, Sources};
 use postrider::crypto::Keyring;
 use postrider::db::doorbell::{Doorbell, DoorbellSettings};
@@ -151,6 +151,10 @@ async fn equipment(
         doorbell: Doorbell::new(options.clone(), doorbell, metrics.clone()),
         keyring: Arc::new(keyring.unwrap()),
         webhook: Arc::new(webhook(config, clock.clone())),
+        media: Some(MediaClient::new(
+            client(config),
+            config.limits.media_bytes_max,
+        )),
         database,
         clock,
         metrics,
@@ -159,16 +163,17 @@ async fn equipment(
 
 /// The real channel.
 fn webhook(config: &Config, clock: Arc<WallClock>) -> Webhook {
+    Webhook::new(client(config), clock, "http://127.0.0.1")
+}
+
+/// The guarded client.
+fn client(config: &Config) -> GuardedClient {
     let egress = Egress {
         allow: config.egress.allow.clone(),
         ca_file: config.egress.ca_file.clone(),
         connect_timeout: config.worker.connect_timeout,
     };
-    Webhook::new(
-        GuardedClient::new(&egress).unwrap(),
-        clock,
-        "http://127.0.0.1",
-    )
+    GuardedClient::new(&egress).unwrap()
 }
 
 /// A worker in this process.

@@ -56,6 +56,7 @@ fn endpoint(url: &str) -> Endpoint {
         dialect: Dialect::Postrider,
         url: url.parse().unwrap(),
         by_events: false,
+        fetches_media: false,
         authorization: None,
         headers: vec![],
         signing: vec![],
