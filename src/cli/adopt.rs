@@ -56,7 +56,7 @@ pub(super) async fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Res
     arguments.format.print(&done, |done| {
         if done.was_a_copy {
             format!(
-                "adopted: this database delivers now; pending: {}. Workers that are running notice when they are started again",
+                "adopted: this database delivers now; pending: {}. Workers that are running notice within seconds",
                 done.pending
             )
         } else {

@@ -33,13 +33,15 @@ async fn a_copy_delivers_nothing_until_it_is_adopted() {
         .until_readyz_says("this database is a copy of another one; `postrider adopt`")
         .await;
     assert_eq!(receiver.count(), 0);
-    serving.stop().await;
 
+    // What runs already notices.
     let adopted = beside.run(&["adopt", "--json"]).await.json();
     assert_eq!(adopted["was_a_copy"], true);
-    let serving = beside.serve().await;
     serving.until_ready().await;
     poll("the delivery", async || receiver.count() == 1).await;
+    serving.stop().await;
+    let serving = beside.serve().await;
+    serving.until_ready().await;
     serving.stop().await;
     let again = beside.run(&["adopt"]).await.ok();
     assert_eq!(

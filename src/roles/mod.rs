@@ -1,19 +1,17 @@
 //! The roles of one process, started over one database.
 
+mod worker;
+
 use std::sync::Arc;
 
 use anyhow::Context;
 use clap::ValueEnum;
 
 use crate::app::App;
-use crate::channels::egress::{Egress, GuardedClient};
-use crate::channels::{MediaClient, WallClock, Webhook};
 use crate::crypto::Keyring;
 use crate::db::doorbell::{Doorbell, DoorbellSettings};
-use crate::db::installation::Identity;
 use crate::db::notices::NoticeSource;
 use crate::db::{Database, Line, Purpose, Route, migrate};
-use crate::delivery;
 use crate::ingest::Ingest;
 use crate::readiness::Condition;
 
@@ -93,57 +91,29 @@ impl<'a> Roles<'a> {
         Ok(())
     }
 
-    /// Starts the worker, unless this database is a copy that must not deliver.
+    /// Starts the worker.
     async fn start_worker(
         &self,
         doorbell: &Doorbell,
         keyring: &Arc<Keyring>,
         ready: Condition,
     ) -> anyhow::Result<()> {
-        let config = &self.app.config;
-        let database = Database::open(
-            self.route.clone(),
-            Purpose::Worker,
-            config.database.connections_max,
-        );
-        if let Identity::Copy { adopted_at } = database.identity().await? {
-            tracing::error!(
-                original.adopted_at = %adopted_at,
-                "this database is a copy of another one: nothing is delivered from it. If it is the original now, run `postrider adopt`"
-            );
-            ready.unmet("this database is a copy of another one; `postrider adopt` makes it the one that delivers");
-            return Ok(());
-        }
-        let egress = Egress {
-            allow: config.egress.allow.clone(),
-            ca_file: config.egress.ca_file.clone(),
-            connect_timeout: config.worker.connect_timeout,
-        };
-        let client = GuardedClient::new(&egress).context("setting up the client for webhooks")?;
-        let public_url = config
-            .http
-            .public_url
-            .clone()
-            .unwrap_or_else(|| format!("http://{}", self.app.http_address));
-        let clock = Arc::new(WallClock::default());
-        clock.set(database.now().await?);
-        let media_bytes_max = config.limits.media_bytes_max;
-        let media =
-            (media_bytes_max > 0).then(|| MediaClient::new(client.clone(), media_bytes_max));
-        let webhook = Webhook::new(client, clock.clone(), public_url);
-        let equipment = delivery::Equipment {
-            database,
+        let starting = worker::Starting {
+            config: self.app.config.clone(),
+            http_address: self.app.http_address,
+            tasks: self.app.tasks().clone(),
+            metrics: self.app.metrics.clone(),
+            database: Database::open(
+                self.route.clone(),
+                Purpose::Worker,
+                self.app.config.database.connections_max,
+            ),
             doorbell: doorbell.clone(),
             keyring: keyring.clone(),
-            webhook: Arc::new(webhook),
-            media,
-            clock,
-            metrics: self.app.metrics.clone(),
+            name: self.name.clone(),
+            ready,
         };
-        let settings = delivery::Settings::from_config(config, self.name.clone());
-        delivery::start(settings, equipment, self.app.tasks()).await?;
-        ready.met();
-        Ok(())
+        starting.start().await
     }
 
     /// Starts the ingest. It is ready at once: while it cannot listen, it says so and tries again.
