@@ -65,6 +65,7 @@ comment on sequence postrider.endpoint_version is 'Rises with every change that 
 
 create table postrider.endpoints (
   id bigint generated always as identity primary key
+, uid uuid not null default gen_random_uuid() unique
 , instance_id bigint not null references postrider.instances on delete cascade
 , label text not null default 'default'
 , channel text not null default 'webhook'
@@ -77,6 +78,7 @@ create table postrider.endpoints (
 , media_fetched boolean not null default false
 , authorization_header text
 , headers text
+, settings text
 , schedule text not null default 'default' references postrider.schedules on update cascade
 , max_attempts integer
 , timeout_ms integer
@@ -91,7 +93,7 @@ create table postrider.endpoints (
 , updated_at timestamptz not null default now()
 , constraint endpoints_label_is_unique unique (instance_id, label, channel, dialect)
 , constraint endpoints_label_is_a_name check (label ~ '^[A-Za-z0-9_-]{1,50}$')
-, constraint endpoints_channel_is_known check (channel in ('webhook'))
+, constraint endpoints_channel_is_known check (channel in ('webhook', 'websocket', 'rabbitmq', 'sqs', 'pusher'))
 , constraint endpoints_dialect_is_known check (dialect in ('postrider', 'ryze', 'evolution', 'codechat', 'vzaps'))
 , constraint endpoints_url_is_http check (channel <> 'webhook' or (url ~* '^https?://[^[:space:]]+$' and length(url) <= 2048))
 , constraint endpoints_state_is_known check (state in ('enabled', 'paused', 'disabled'))
@@ -102,6 +104,7 @@ create table postrider.endpoints (
 );
 comment on table postrider.endpoints is 'Who wants to know. Managed by functions and the command line, not by hand.';
 comment on column postrider.endpoints.id is 'Private key, shown by the command line.';
+comment on column postrider.endpoints.uid is 'Public id, for dialects that show one.';
 comment on column postrider.endpoints.instance_id is 'Its owner.';
 comment on column postrider.endpoints.label is 'The owner''s name for it.';
 comment on column postrider.endpoints.channel is 'How deliveries go out.';
@@ -114,6 +117,7 @@ comment on column postrider.endpoints.media_base64 is 'Whether it wants base64 m
 comment on column postrider.endpoints.media_fetched is 'Whether base64 media was asked for in so many words: then media that an event gives by URL alone is fetched, and put in as base64.';
 comment on column postrider.endpoints.authorization_header is 'The full Authorization header, sealed at rest.';
 comment on column postrider.endpoints.headers is 'A JSON object of custom request headers, sealed at rest as a whole.';
+comment on column postrider.endpoints.settings is 'A JSON object of what its channel and its dialect need beside the rest (credentials too), sealed at rest as a whole.';
 comment on column postrider.endpoints.schedule is 'Its row of the backoff table.';
 comment on column postrider.endpoints.max_attempts is 'Attempts before a delivery is dead; null takes the schedule''s.';
 comment on column postrider.endpoints.timeout_ms is 'The whole attempt in milliseconds; null takes the schedule''s.';
@@ -129,7 +133,8 @@ comment on column postrider.endpoints.updated_at is 'When it last changed.';
 create index endpoints_by_instance on postrider.endpoints (instance_id);
 create index endpoints_unsealed on postrider.endpoints (id)
   where (authorization_header is not null and authorization_header not like 'sealed:%')
-     or (headers is not null and headers not like 'sealed:%');
+     or (headers is not null and headers not like 'sealed:%')
+     or (settings is not null and settings not like 'sealed:%');
 
 create table postrider.signing_secrets (
   id bigint generated always as identity primary key

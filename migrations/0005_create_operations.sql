@@ -11,6 +11,9 @@ begin
   return made;
 exception
   when unique_violation then
+    if not exists (select from postrider.instances i where i.name = create_instance.name) then
+      raise exception using errcode = 'unique_violation', message = 'postrider: this token is in use', hint = 'Let one be made up, or take one that is random.';
+    end if;
     raise exception using errcode = 'unique_violation', message = format('postrider: there is already an instance %L', name);
   when check_violation or not_null_violation then
     raise exception using errcode = 'invalid_parameter_value', message = format('postrider: %L cannot name an instance', name),
@@ -56,6 +59,7 @@ create function postrider.set_endpoint(
 , authorization_header text default null, headers json default null, signing_secret text default null
 , by_events boolean default null, media_base64 boolean default null, schedule text default null
 , max_attempts integer default null, timeout_ms integer default null, max_in_flight integer default null
+, channel text default 'webhook', settings json default null
 ) returns bigint
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -74,14 +78,19 @@ begin
   if signing_secret is not null and signing_secret not like 'sealed:%' and signing_secret !~ '^whsec_[A-Za-z0-9+/]{32,88}={0,2}$' then
     raise exception using errcode = 'invalid_parameter_value', message = 'postrider: the signing secret is not one', hint = 'It is whsec_ and the base64 of 24 to 64 random bytes.';
   end if;
+  if settings is not null and json_typeof(settings) <> 'object' then
+    raise exception using errcode = 'invalid_parameter_value', message = 'postrider: settings is not a JSON object', hint = 'For example ''{"uri": "amqps://…"}''.';
+  end if;
   begin
-    insert into postrider.endpoints as known (instance_id, label, url, events, dialect, authorization_header, headers, by_events, media_base64
+    insert into postrider.endpoints as known (instance_id, label, url, channel, settings, events, dialect, authorization_header, headers, by_events, media_base64
       , media_fetched, schedule, max_attempts, timeout_ms, max_in_flight)
-    values (owner, set_endpoint.label, set_endpoint.url, coalesce(set_endpoint.events, '{}'), set_endpoint.dialect, set_endpoint.authorization_header
+    values (owner, set_endpoint.label, case when set_endpoint.channel = 'webhook' then set_endpoint.url else coalesce(set_endpoint.url, '') end
+      , set_endpoint.channel, set_endpoint.settings::text, coalesce(set_endpoint.events, '{}'), set_endpoint.dialect, set_endpoint.authorization_header
       , set_endpoint.headers::text, coalesce(set_endpoint.by_events, false), coalesce(set_endpoint.media_base64, set_endpoint.dialect = 'postrider')
       , coalesce(set_endpoint.media_base64, false), coalesce(set_endpoint.schedule, case set_endpoint.dialect when 'evolution' then 'evolution' else 'default' end), set_endpoint.max_attempts, set_endpoint.timeout_ms, set_endpoint.max_in_flight)
     on conflict on constraint endpoints_label_is_unique do update set
       url = excluded.url
+    , settings = coalesce(set_endpoint.settings::text, known.settings)
     , events = coalesce(set_endpoint.events, known.events)
     , authorization_header = coalesce(set_endpoint.authorization_header, known.authorization_header)
     , headers = coalesce(set_endpoint.headers::text, known.headers)
@@ -95,7 +104,7 @@ begin
     returning id into made;
   exception when check_violation or not_null_violation then
     raise exception using errcode = 'invalid_parameter_value', message = format('postrider: endpoint %L of instance %L cannot be set: %s', label, instance, sqlerrm),
-      hint = 'url is http or https, at most 2048 characters; label is 1 to 50 letters, digits, underscores or dashes; dialect is postrider, ryze, evolution, codechat or vzaps; timeout_ms is 1000 to 60000.';
+      hint = 'url is http or https, at most 2048 characters; label is 1 to 50 letters, digits, underscores or dashes; channel is webhook, websocket, rabbitmq, sqs or pusher; dialect is postrider, ryze, evolution, codechat or vzaps; timeout_ms is 1000 to 60000.';
   end;
   if signing_secret is not null then
     update postrider.signing_secrets k set expires_at = now() + interval '24 hours'
@@ -106,8 +115,8 @@ begin
   end if;
   return made;
 end $$;
-comment on function postrider.set_endpoint(text, text, text, text[], text, text, json, text, boolean, boolean, text, integer, integer, integer) is
-  'Creates or changes an endpoint by instance, label and dialect; returns its id. A new signing secret leaves the old one live for 24 h. Secrets given in SQL rest in plain until a running role seals them, within 5 s, and statement logs may hold them.';
+comment on function postrider.set_endpoint(text, text, text, text[], text, text, json, text, boolean, boolean, text, integer, integer, integer, text, json) is
+  'Creates or changes an endpoint by instance, label, channel and dialect; returns its id. A new signing secret leaves the old one live for 24 h. Secrets given in SQL rest in plain until a running role seals them, within 5 s, and statement logs may hold them.';
 
 create function postrider.set_endpoint_state(endpoint bigint, state text, reason text default null) returns void
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -199,6 +208,9 @@ begin
   if not exists (select from postrider.endpoints e where e.id = endpoint) then
     raise exception using errcode = 'no_data_found', message = format('postrider: there is no endpoint %s', endpoint),
       hint = 'select id, instance, label from postrider.endpoint_list';
+  end if;
+  if exists (select from postrider.endpoints e where e.id = endpoint and e.channel <> 'webhook') then
+    raise exception using errcode = 'feature_not_supported', message = format('postrider: endpoint %s has no deliveries to replay', endpoint), hint = 'Only webhooks take rows of the queue.';
   end if;
   if since is null then
     raise exception using errcode = 'null_value_not_allowed', message = 'postrider.replay: since is null', hint = 'Say from when, for example now() - interval ''1 hour''.';

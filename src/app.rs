@@ -28,6 +28,8 @@ pub struct App {
     pub readiness: Readiness,
     /// Where the HTTP listener really is, also with port 0.
     pub http_address: SocketAddr,
+    /// Where roles add routes to the listener.
+    pub mounts: http::Mounts,
     /// Tasks and signals.
     lifecycle: Lifecycle,
 }
@@ -43,10 +45,12 @@ impl App {
             .local_addr()
             .context("asking for the HTTP listener's address")?;
         let tasks = lifecycle.tasks();
+        let mounts = http::Mounts::default();
         let state = http::State {
             exporter: exporter.clone(),
             readiness: readiness.clone(),
             soft: tasks.soft().clone(),
+            mounts: mounts.clone(),
         };
         tasks.serve(
             "http",
@@ -59,6 +63,7 @@ impl App {
             metrics: Arc::new(metrics),
             readiness,
             http_address,
+            mounts,
             lifecycle,
         })
     }

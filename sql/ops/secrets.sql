@@ -3,6 +3,7 @@ with stored (place, text) as (
   select 'instance tokens', token from postrider.instances where token is not null
   union all select 'endpoint authorization', authorization_header from postrider.endpoints where authorization_header is not null
   union all select 'endpoint headers', headers from postrider.endpoints where headers is not null
+  union all select 'endpoint settings', settings from postrider.endpoints where settings is not null
   union all select 'signing secrets', secret from postrider.signing_secrets
 )
 select stored.place, null::text as text, count(*) as rows from stored where stored.text not like 'sealed:%' group by stored.place

@@ -14,6 +14,7 @@ use super::secret::Place;
 use super::session::Session;
 use crate::crypto::token;
 use crate::db::administration::{InstanceLine, NewInstance};
+use crate::model::Reach;
 
 /// Arguments of `instance`.
 #[derive(Debug, Args)]
@@ -143,6 +144,8 @@ impl Create {
             name: &self.name,
             token: &token,
             sender: self.sender.as_deref(),
+            reach: Reach::DEFAULT_ACCOUNT,
+            details: None,
         };
         let id = session
             .database

@@ -11,10 +11,12 @@ use super::reference::{self, Key};
 use super::sources::{ENVIRONMENT, Setting};
 
 /// Names that others use for our keys. Weaker than `POSTRIDER_…`.
-const ALIASES: [(&str, &str); 5] = [
+const ALIASES: [(&str, &str); 7] = [
     ("DATABASE_URL", "database.url"),
     ("ENCRYPTION_KEY", "encryption.key"),
     ("ENCRYPTION_KEY_OLD", "encryption.old_keys"),
+    ("POSTRIDER_ACCOUNT_TOKEN", "api.account_token"),
+    ("AUTHENTICATION_API_KEY", "api.global_key"),
     ("RUST_LOG", "log.level"),
     ("POSTRIDER_PG_BIN", "database.embedded.bin_dir"),
 ];

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
+use super::check::Check;
 use super::fields;
 
 /// The HTTP listener.
@@ -17,6 +18,19 @@ pub struct Http {
     /// How clients reach it; none: as it listens.
     #[serde(deserialize_with = "fields::text")]
     pub public_url: Option<String>,
+    /// The largest request body that is read.
+    pub body_bytes_max: usize,
+}
+
+impl Http {
+    /// Limits.
+    pub(super) fn check(&self, check: &mut Check<'_>) {
+        check.range(
+            "http.body_bytes_max",
+            self.body_bytes_max,
+            1024..=512 * 1024 * 1024,
+        );
+    }
 }
 
 /// An address with a port.

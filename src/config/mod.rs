@@ -5,6 +5,7 @@
 //!
 //! A new key: a commented line in `default.toml`, a field in its section's file, a check where it has limits.
 
+mod api;
 mod check;
 mod database;
 mod doorbell;
@@ -23,6 +24,7 @@ mod retention;
 mod sources;
 mod worker;
 
+pub use api::Api;
 pub use database::{Database, Embedded};
 pub use doorbell::Doorbell;
 pub use egress::Egress;
@@ -50,6 +52,8 @@ pub struct Config {
     pub database: Database,
     /// The HTTP listener.
     pub http: Http,
+    /// Who may call it.
+    pub api: Api,
     /// Deliveries.
     pub worker: Worker,
     /// Waking up.
@@ -113,6 +117,8 @@ impl Config {
     fn check(&self, layers: &Figment) -> Result<(), Error> {
         let mut check = Check::new(layers);
         self.database.check(&mut check);
+        self.http.check(&mut check);
+        self.api.check(&mut check);
         self.worker.check(&mut check);
         self.doorbell.check(&mut check);
         self.ingest.check(&mut check);

@@ -50,11 +50,19 @@ pub enum Error {
     /// The database refused, and said what is wrong and what to do.
     #[error("{message}{}", hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default())]
     Refused {
+        /// Its SQLSTATE.
+        code: String,
         /// What is wrong, in the words of our own functions.
         message: String,
         /// What to do about it.
         hint: Option<String>,
     },
+    /// As many endpoints are enabled as the dialect allows.
+    #[error("at most {0} endpoints of an instance may be enabled")]
+    EnabledMax(i64),
+    /// Another endpoint of the instance has this URL, and the dialect wants it once.
+    #[error("another endpoint of this instance has the same url")]
+    UrlInUse,
     /// A newer program has been here.
     #[error(
         "the database is ahead of this program: it has migration {applied}, and this program knows up to {known}. Use a newer postrider; going back is not possible"
@@ -93,6 +101,7 @@ impl Error {
                 None => format!("cannot {doing}: {}", refusal.message()),
             };
             Self::Refused {
+                code: refusal.code().to_owned(),
                 message,
                 hint: refusal.hint().map(str::to_owned),
             }

@@ -165,7 +165,7 @@ struct Place {
 }
 
 /// All of them.
-const PLACES: [Place; 5] = [
+const PLACES: [Place; 7] = [
     Place {
         name: "instance tokens",
         plain: "select id, token from postrider.instances where token is not null and token not like 'sealed:%' limit $1",
@@ -186,6 +186,21 @@ const PLACES: [Place; 5] = [
         page: "select id, headers from postrider.endpoints where id > $1 order by id limit $2",
         replace: "update postrider.endpoints held set headers = given.closed from unnest($1::bigint[], $2::text[], $3::text[]) as given(id, open, closed)
             where held.id = given.id and held.headers = given.open",
+    },
+    Place {
+        name: "endpoint settings",
+        plain: "select id, settings from postrider.endpoints where settings is not null and settings not like 'sealed:%' limit $1",
+        page: "select id, settings from postrider.endpoints where id > $1 order by id limit $2",
+        replace: "update postrider.endpoints held set settings = given.closed from unnest($1::bigint[], $2::text[], $3::text[]) as given(id, open, closed)
+            where held.id = given.id and held.settings = given.open",
+    },
+    Place {
+        name: "tokens that are shown",
+        // They are only kept sealed: none rests in plain.
+        plain: "select id, sealed from postrider.tokens where sealed not like 'sealed:%' limit $1",
+        page: "select id, sealed from postrider.tokens where id > $1 order by id limit $2",
+        replace: "update postrider.tokens held set sealed = given.closed from unnest($1::bigint[], $2::text[], $3::text[]) as given(id, open, closed)
+            where held.id = given.id and held.sealed = given.open",
     },
     Place {
         name: "signing secrets",

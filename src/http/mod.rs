@@ -1,9 +1,60 @@
-//! The HTTP listener: every process has one, for metrics and health at least. The routes are on one page: `routes`.
+//! The HTTP listener: every process has one, for metrics and health at least; the role `api` adds the APIs.
+//!
+//! Our own API is in [`v1`]; each dialect's folder is a thin adapter over the same model (`db::administration`). [`api`] puts
+//! them together, `routes` has what every process answers.
+//!
+//! # Adding a route
+//!
+//! A route is a function with a description, in the folder of its dialect:
+//!
+//! ```ignore
+//! /// Shows an instance.
+//! #[utoipa::path(get, path = "/v1/instances/{instance}", security(("bearer" = [])),
+//!     responses((status = 200, description = "The instance", body = InstanceView)))]
+//! async fn get(State(api): State<Api>, caller: Caller, Path(name): Path<String>) -> Result<Json<InstanceView>, Fault> {
+//!     let instance = caller.instance(&api, &name).await?;      // 404 beyond the caller's reach
+//!     Ok(Json(InstanceView::from(instance)))
+//! }
+//! ```
+//!
+//! and a line in the folder's `router()`: `.routes(routes!(get, delete))` (one `routes!` for each path). There is no other
+//! way: a route that is not described is found by no test of ours, so `.route(…)` is refused in these folders. Every status
+//! that the function itself answers stands in its `responses`; what any route may answer stands in `MANNER.faults`.
+//! Schemas are named for their dialect (`RyzeWebhook`), as all stand in one document.
+//!
+//! - **Who calls:** taking a [`auth::Caller`] makes a route ask for a token. It is looked for in the `carriers` of the
+//!   dialect's [`manner::Manner`]. What is looked up for a caller is looked up with `caller.reach()` or by
+//!   `caller.instance(…)`, and so never lies beyond what the token is good for.
+//! - **What is sent:** [`extract::Json`], [`extract::Query`], [`extract::Path`]: ours, not axum's, because theirs answer errors
+//!   in a shape of their own. Whatever body there is: [`extract::read`] and [`extract::parse`].
+//! - **What goes wrong:** return a [`fault::Fault`]; `?` on a `db::Error` makes one. The manner's `shape` writes it as clients
+//!   of the dialect expect, also for an unknown path below its `prefixes`, a method that is not allowed and a panic.
+//! - **How often:** `MANNER.limit` names a bucket and a number for a request; tokens are counted over all processes, and
+//!   `X-RateLimit-*` is written on the response.
+//! - **What is kept:** `api.database` (`create_instance`, `find_instance`, `instances_within`, `endpoint_records`,
+//!   `set_endpoint` with its `EndpointRules`, `set_endpoint_state`, `delete_endpoint`, `publish`, `publish_batch`, …) and
+//!   `api.keyring`, which opens what rests sealed. After a token was revoked or an instance deleted: `api.tokens.forget()`.
 
+pub mod api;
+pub mod auth;
+pub mod codechat;
+mod document;
+pub mod evolution;
+pub mod extract;
+pub mod fault;
 mod health;
+pub mod limit;
+pub mod manner;
 mod metrics;
+mod mount;
+mod request_id;
 mod routes;
+pub mod ryze;
+pub mod v1;
+pub mod vzaps;
 
+pub use mount::Mounts;
+pub use request_id::RequestId;
 pub use routes::router;
 
 use std::io;
@@ -29,6 +80,8 @@ pub struct State {
     pub readiness: Readiness,
     /// Cancelled when the process shuts down, and is no longer ready.
     pub soft: CancellationToken,
+    /// What roles add to it.
+    pub mounts: Mounts,
 }
 
 /// Answers until `hard`, and a little longer whoever is being answered.

@@ -1,5 +1,6 @@
 //! The nouns. No I/O, no clock, no SQL: everything here can be tested for nothing.
 
+mod access;
 mod address;
 mod delivery;
 mod endpoint;
@@ -7,6 +8,7 @@ mod media;
 mod outcome;
 mod target;
 
+pub use access::{Access, Reach};
 pub use address::{Guard, Refused};
 pub use delivery::{Attempt, Delivery, Destination, Lease, Parcel, Resolution};
 pub use endpoint::{Channel, Endpoint, EndpointState, Header, Schedule};

@@ -12,6 +12,8 @@ use crate::crypto::Keyring;
 use crate::db::doorbell::{Doorbell, DoorbellSettings};
 use crate::db::notices::NoticeSource;
 use crate::db::{Database, Line, Purpose, Route, migrate};
+use crate::http;
+use crate::http::api::Api;
 use crate::ingest::Ingest;
 use crate::readiness::Condition;
 
@@ -25,11 +27,13 @@ pub enum Role {
     Worker,
     /// Turns NOTIFY into events.
     Ingest,
+    /// Answers the HTTP APIs.
+    Api,
 }
 
 impl Role {
     /// What `serve` does unless told otherwise.
-    pub const ALL: [Self; 2] = [Self::Worker, Self::Ingest];
+    pub const ALL: [Self; 3] = [Self::Worker, Self::Ingest, Self::Api];
 }
 
 /// The roles that run, to be waited for by readiness.
@@ -86,6 +90,7 @@ impl<'a> Roles<'a> {
             match role {
                 Role::Worker => self.start_worker(&doorbell, &keyring, ready).await?,
                 Role::Ingest => self.start_ingest(&ready),
+                Role::Api => self.start_api(&keyring, &ready),
             }
         }
         Ok(())
@@ -136,6 +141,23 @@ impl<'a> Roles<'a> {
         ready.met();
     }
 
+    /// Adds the APIs to the listener. They are ready at once: where the database is away, they say so.
+    fn start_api(&self, keyring: &Arc<Keyring>, ready: &Condition) {
+        let config = self.app.config.clone();
+        let connections_max = config.database.connections_max;
+        let database = Database::open(self.route.clone(), Purpose::Api, connections_max);
+        let api = Api::new(database, keyring.clone(), config, &self.public_url());
+        self.app.mounts.mount(http::api::router(api));
+        tracing::info!(http.address = %self.app.http_address, "serving the APIs: /v1, /docs, /openapi.json");
+        ready.met();
+    }
+
+    /// How clients reach us.
+    fn public_url(&self) -> String {
+        let configured = self.app.config.http.public_url.clone();
+        configured.unwrap_or_else(|| format!("http://{}", self.app.http_address))
+    }
+
     /// As configured.
     fn doorbell_settings(&self) -> DoorbellSettings {
         let doorbell = &self.app.config.doorbell;
@@ -154,6 +176,7 @@ fn role_name(role: Role) -> &'static str {
     match role {
         Role::Worker => "worker",
         Role::Ingest => "ingest",
+        Role::Api => "api",
     }
 }
 

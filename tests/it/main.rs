@@ -4,6 +4,7 @@
     reason = "a test that cannot go on is a test that fails"
 )]
 
+mod api;
 mod bench;
 mod capture;
 mod channels;

@@ -140,6 +140,8 @@ impl Arguments {
             max_attempts: self.options.max_attempts,
             timeout_ms: self.options.timeout_ms,
             max_in_flight: self.options.max_in_flight,
+            channel: "webhook",
+            ..EndpointChanges::default()
         };
         let id = session.database.set_endpoint(&changes, &keyring).await?;
         let secret = made_up.as_ref().map(ExposeSecret::expose_secret);

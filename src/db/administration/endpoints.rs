@@ -79,16 +79,24 @@ pub enum Change<T> {
 }
 
 /// An endpoint to be made or changed. What is none stays as it is, or takes its default.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct EndpointChanges<'a> {
     /// Its owner.
     pub instance: &'a str,
-    /// Where deliveries go.
+    /// Where deliveries go; empty for channels that have no URL.
     pub url: &'a str,
     /// The owner's name for it.
     pub label: &'a str,
+    /// How deliveries go out.
+    pub channel: &'a str,
     /// Whose envelope they wear.
     pub dialect: &'a str,
+    /// What must hold beside what the table itself demands.
+    pub rules: EndpointRules,
+    /// enabled, paused or disabled.
+    pub state: Option<&'a str>,
+    /// What its channel and its dialect need beside the rest, all of it: a JSON object.
+    pub settings: Change<SecretString>,
     /// Event types it wants; empty means all.
     pub events: Option<Vec<String>>,
     /// The full `Authorization` header.
@@ -111,6 +119,15 @@ pub struct EndpointChanges<'a> {
     pub max_in_flight: Option<i32>,
 }
 
+/// What a dialect demands of an instance's endpoints. Looked at in the transaction that writes, one at a time for an instance.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct EndpointRules {
+    /// So many of the same dialect and channel may be enabled.
+    pub enabled_max: Option<i64>,
+    /// No other of the same dialect and channel may have the same URL.
+    pub url_once: bool,
+}
+
 impl Database {
     /// Makes or changes an endpoint, all of it or nothing, and answers with its id.
     pub async fn set_endpoint(
@@ -124,7 +141,16 @@ impl Database {
             .await
             .map_err(Error::doing("set the endpoint"))?;
         let seal = |secret: &SecretString| keyring.seal(secret, &mut rand::rng());
+        let ruled = changes.rules.enabled_max.is_some() || changes.rules.url_once;
+        if ruled {
+            lock_instance(&mut transaction, changes.instance).await?;
+        }
         let id = call_set_endpoint(&mut transaction, changes, &seal).await?;
+        set_state(&mut transaction, id, changes.state).await?;
+        set_settings(&mut transaction, id, &changes.settings, &seal).await?;
+        if ruled {
+            hold_to(&mut transaction, id, changes.rules).await?;
+        }
         set_headers(&mut transaction, id, &changes.headers, &seal).await?;
         if matches!(changes.authorization, Change::Remove) {
             sqlx::query("update postrider.endpoints set authorization_header = null where id = $1")
@@ -251,7 +277,7 @@ async fn call_set_endpoint(
     sqlx::query_scalar(
         "-- endpoints.set: by the public function; headers and signing secrets follow, sealed
         select postrider.set_endpoint(instance => $1, url => $2, label => $3, events => $4, dialect => $5, authorization_header => $6
-          , by_events => $7, media_base64 => $8, schedule => $9, max_attempts => $10, timeout_ms => $11, max_in_flight => $12)",
+          , by_events => $7, media_base64 => $8, schedule => $9, max_attempts => $10, timeout_ms => $11, max_in_flight => $12, channel => $13)",
     )
     .bind(changes.instance)
     .bind(changes.url)
@@ -265,10 +291,89 @@ async fn call_set_endpoint(
     .bind(changes.max_attempts)
     .bind(changes.timeout_ms)
     .bind(changes.max_in_flight)
+    .bind(changes.channel)
     .persistent(false)
     .fetch_one(&mut **transaction)
     .await
     .map_err(Error::refusal_or_doing("set the endpoint"))
+}
+
+/// One writer at a time for an instance, so that what is counted stays so.
+async fn lock_instance(
+    transaction: &mut sqlx::PgTransaction<'_>,
+    instance: &str,
+) -> Result<(), Error> {
+    sqlx::query("select from postrider.instances where name = $1 for no key update")
+        .bind(instance)
+        .persistent(false)
+        .execute(&mut **transaction)
+        .await
+        .map_err(Error::refusal_or_doing("lock the instance"))?;
+    Ok(())
+}
+
+/// Whether the endpoint as it is now keeps to the rules.
+async fn hold_to(
+    transaction: &mut sqlx::PgTransaction<'_>,
+    id: i64,
+    rules: EndpointRules,
+) -> Result<(), Error> {
+    let (enabled, twice): (i64, bool) = sqlx::query_as(
+        "-- endpoints.hold_to: how many are enabled beside it, and whether one has its URL
+        select count(*) filter (where other.state = 'enabled' and mine.state = 'enabled'), coalesce(bool_or(other.url = mine.url and other.id <> mine.id), false)
+        from postrider.endpoints mine
+        join postrider.endpoints other on (other.instance_id, other.dialect, other.channel) = (mine.instance_id, mine.dialect, mine.channel)
+        where mine.id = $1",
+    )
+    .bind(id)
+    .persistent(false)
+    .fetch_one(&mut **transaction)
+    .await
+    .map_err(Error::refusal_or_doing("count the instance's endpoints"))?;
+    match rules.enabled_max {
+        Some(most) if enabled > most => Err(Error::EnabledMax(most)),
+        _ if rules.url_once && twice => Err(Error::UrlInUse),
+        _ => Ok(()),
+    }
+}
+
+/// Enables or disables it, where that is said.
+async fn set_state(
+    transaction: &mut sqlx::PgTransaction<'_>,
+    id: i64,
+    state: Option<&str>,
+) -> Result<(), Error> {
+    let Some(state) = state else { return Ok(()) };
+    sqlx::query("select postrider.set_endpoint_state(endpoint => $1, state => $2)")
+        .bind(id)
+        .bind(state)
+        .persistent(false)
+        .execute(&mut **transaction)
+        .await
+        .map_err(Error::refusal_or_doing("set the endpoint's state"))?;
+    Ok(())
+}
+
+/// Settings, sealed as a whole.
+async fn set_settings(
+    transaction: &mut sqlx::PgTransaction<'_>,
+    id: i64,
+    settings: &Change<SecretString>,
+    seal: &impl Fn(&SecretString) -> String,
+) -> Result<(), Error> {
+    let sealed = match settings {
+        Change::Keep => return Ok(()),
+        Change::Remove => None,
+        Change::To(settings) => Some(seal(settings)),
+    };
+    sqlx::query("update postrider.endpoints set settings = $2 where id = $1")
+        .bind(id)
+        .bind(sealed)
+        .persistent(false)
+        .execute(&mut **transaction)
+        .await
+        .map_err(Error::refusal_or_doing("set the endpoint's settings"))?;
+    Ok(())
 }
 
 /// Custom headers, sealed as a whole. The public function wants to read them, so it is not given them.

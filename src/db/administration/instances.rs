@@ -5,8 +5,9 @@ use serde::Serialize;
 use sqlx::FromRow;
 use time::OffsetDateTime;
 
-use crate::crypto::Keyring;
+use crate::crypto::{Keyring, token};
 use crate::db::{Database, Error};
+use crate::model::Reach;
 
 /// A line of `postrider.instance_list`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
@@ -35,6 +36,10 @@ pub struct NewInstance<'a> {
     pub token: &'a SecretString,
     /// What envelopes that have a sender put there.
     pub sender: Option<&'a str>,
+    /// Whose it is.
+    pub reach: Reach,
+    /// What else its dialect keeps of it: a JSON object, nothing secret.
+    pub details: Option<&'a serde_json::Value>,
 }
 
 impl Database {
@@ -46,11 +51,14 @@ impl Database {
     ) -> Result<String, Error> {
         sqlx::query_scalar(
             "-- instances.create: by the public function
-            select postrider.create_instance(name => $1, token => $2, sender => $3)::text",
+            select postrider.create_instance_of(account => $1, name => $2, token => $3, token_digest => $4, sender => $5, details => $6)::text",
         )
+        .bind(new.reach.account)
         .bind(new.name)
         .bind(keyring.seal(new.token, &mut rand::rng()))
+        .bind(token::digest(new.token).as_slice())
         .bind(new.sender)
+        .bind(new.details)
         .fetch_one(self.pool())
         .await
         .map_err(Error::refusal_or_doing("create the instance"))
@@ -99,10 +107,11 @@ impl Database {
     ) -> Result<bool, Error> {
         let changed = sqlx::query(
             "-- instances.set_token: the trigger makes workers take it over
-            update postrider.instances set token = $2, updated_at = now() where name = $1",
+            update postrider.instances set token = $2, token_digest = $3, updated_at = now() where name = $1",
         )
         .bind(name)
         .bind(keyring.seal(token, &mut rand::rng()))
+        .bind(token::digest(token).as_slice())
         .execute(self.pool())
         .await
         .map_err(Error::refusal_or_doing("set the instance's token"))?;

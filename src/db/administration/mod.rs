@@ -2,10 +2,18 @@
 //!
 //! Secrets are sealed here, before they are written, so that no statement and no log of one ever holds them in plain.
 
+mod accounts;
 mod endpoints;
 mod instances;
+mod publish;
 mod queue;
+mod records;
+mod tokens;
 
-pub use endpoints::{Change, EndpointChanges, EndpointLine};
+pub use accounts::Account;
+pub use endpoints::{Change, EndpointChanges, EndpointLine, EndpointRules};
 pub use instances::{InstanceLine, NewInstance};
+pub use publish::NewEvent;
 pub use queue::{AttemptLine, DeadLetter, QueueLine, Requeue, TestResult};
+pub use records::{EndpointFilter, EndpointRecord, Instance};
+pub use tokens::{NewToken, Token, TokenKind};

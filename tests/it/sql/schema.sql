@@ -245,6 +245,10 @@ CREATE TABLE postrider.instances (
     sender text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    account_id bigint DEFAULT 1 NOT NULL,
+    token_digest bytea,
+    details jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT instances_details_are_an_object CHECK ((jsonb_typeof(details) = 'object'::text)),
     CONSTRAINT instances_name_is_printable CHECK (((name ~ '^[^[:cntrl:]]{1,255}$'::text) AND (name = btrim(name))))
 );
 
@@ -310,6 +314,27 @@ COMMENT ON COLUMN postrider.instances.created_at IS 'When it was created.';
 --
 
 COMMENT ON COLUMN postrider.instances.updated_at IS 'When it last changed.';
+
+
+--
+-- Name: COLUMN instances.account_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.instances.account_id IS 'Its owner; what is created in SQL belongs to the account "default".';
+
+
+--
+-- Name: COLUMN instances.token_digest; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.instances.token_digest IS 'SHA-256 of the token, to recognise it by.';
+
+
+--
+-- Name: COLUMN instances.details; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.instances.details IS 'What else its dialect keeps of it; nothing secret.';
 
 
 --
@@ -1653,6 +1678,34 @@ COMMENT ON FUNCTION postrider.compile_capture_data(expression text, function tex
 
 
 --
+-- Name: count_request(text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.count_request(key text, OUT requests integer, OUT resets_at timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  insert into postrider.request_counts as known (key, minute, requests)
+  values (count_request.key, date_trunc('minute', clock_timestamp()), 1)
+  on conflict on constraint request_counts_pkey do update
+    set requests = case when known.minute >= excluded.minute then known.requests + 1 else 1 end
+      , minute = greatest(known.minute, excluded.minute)
+  returning known.requests, known.minute + interval '1 minute' into count_request.requests, count_request.resets_at;
+  if random() < 0.001 then
+    delete from postrider.request_counts c where c.minute < clock_timestamp() - interval '5 minutes';
+  end if;
+end $$;
+
+
+--
+-- Name: FUNCTION count_request(key text, OUT requests integer, OUT resets_at timestamp with time zone); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.count_request(key text, OUT requests integer, OUT resets_at timestamp with time zone) IS 'Counts a request; answers with how many there have been this minute, this one included, and when the next minute begins.';
+
+
+--
 -- Name: create_capture_schema(name); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
@@ -1695,6 +1748,9 @@ begin
   return made;
 exception
   when unique_violation then
+    if not exists (select from postrider.instances i where i.name = create_instance.name) then
+      raise exception using errcode = 'unique_violation', message = 'postrider: this token is in use', hint = 'Let one be made up, or take one that is random.';
+    end if;
     raise exception using errcode = 'unique_violation', message = format('postrider: there is already an instance %L', name);
   when check_violation or not_null_violation then
     raise exception using errcode = 'invalid_parameter_value', message = format('postrider: %L cannot name an instance', name),
@@ -1707,6 +1763,63 @@ end $$;
 --
 
 COMMENT ON FUNCTION postrider.create_instance(name text, token text, sender text) IS 'Creates an instance; its token is made up unless given. Returns its public id.';
+
+
+--
+-- Name: create_instance_of(bigint, text, text, bytea, text, jsonb); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.create_instance_of(account bigint, name text, token text, token_digest bytea, sender text DEFAULT NULL::text, details jsonb DEFAULT NULL::jsonb) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  most integer;
+  made uuid;
+begin
+  select a.instances_max into most from postrider.accounts a where a.id = account for no key update;
+  if not found then raise exception using errcode = 'no_data_found', message = 'postrider: there is no such account'; end if;
+  if most is not null and (select count(*) from postrider.instances i where i.account_id = account) >= most then
+    raise exception using errcode = 'configuration_limit_exceeded', message = format('postrider: the account has as many instances as it may have (%s)', most);
+  end if;
+  made := postrider.create_instance(create_instance_of.name, create_instance_of.token, create_instance_of.sender);
+  update postrider.instances i
+  set account_id = account, token_digest = create_instance_of.token_digest, details = coalesce(create_instance_of.details, i.details)
+  where i.uid = made;
+  return made;
+exception when unique_violation then
+  if sqlerrm like 'postrider%' then raise; end if;
+  raise exception using errcode = 'unique_violation', message = 'postrider: this token is in use', hint = 'Let one be made up, or take one that is random.';
+end $$;
+
+
+--
+-- Name: FUNCTION create_instance_of(account bigint, name text, token text, token_digest bytea, sender text, details jsonb); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.create_instance_of(account bigint, name text, token text, token_digest bytea, sender text, details jsonb) IS 'create_instance for an account, with a token that may come sealed and the SHA-256 to recognise it by.';
+
+
+--
+-- Name: delete_account(bigint); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.delete_account(account bigint) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  perform postrider.delete_instance(i.name) from postrider.instances i where i.account_id = account;
+  delete from postrider.accounts a where a.id = account and not a.operator;
+  return found;
+end $$;
+
+
+--
+-- Name: FUNCTION delete_account(account bigint); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.delete_account(account bigint) IS 'Deletes an account, its instances and its tokens; what was pending goes to the dead letters. False when there is none. The operators'' account stays.';
 
 
 --
@@ -1797,6 +1910,29 @@ end $$;
 --
 
 COMMENT ON FUNCTION postrider.detach_capture(relation regclass, given text, name text) IS 'What postrider.uncapture does, once names are resolved.';
+
+
+--
+-- Name: digest_instance_token(); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.digest_instance_token() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if new.token is null then new.token_digest := null;
+  elsif new.token not like 'sealed:%' then new.token_digest := sha256(convert_to(new.token, 'UTF8'));
+  end if;
+  return new;
+end $$;
+
+
+--
+-- Name: FUNCTION digest_instance_token(); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.digest_instance_token() IS 'Trigger: keeps token_digest in step with the token.';
 
 
 --
@@ -2592,6 +2728,9 @@ begin
     raise exception using errcode = 'no_data_found', message = format('postrider: there is no endpoint %s', endpoint),
       hint = 'select id, instance, label from postrider.endpoint_list';
   end if;
+  if exists (select from postrider.endpoints e where e.id = endpoint and e.channel <> 'webhook') then
+    raise exception using errcode = 'feature_not_supported', message = format('postrider: endpoint %s has no deliveries to replay', endpoint), hint = 'Only webhooks take rows of the queue.';
+  end if;
   if since is null then
     raise exception using errcode = 'null_value_not_allowed', message = 'postrider.replay: since is null', hint = 'Say from when, for example now() - interval ''1 hour''.';
   end if;
@@ -2784,10 +2923,10 @@ COMMENT ON FUNCTION postrider.sealed_state(name text, state text) IS 'For captur
 
 
 --
--- Name: set_endpoint(text, text, text, text[], text, text, json, text, boolean, boolean, text, integer, integer, integer); Type: FUNCTION; Schema: postrider; Owner: -
+-- Name: set_endpoint(text, text, text, text[], text, text, json, text, boolean, boolean, text, integer, integer, integer, text, json); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
-CREATE FUNCTION postrider.set_endpoint(instance text, url text, label text DEFAULT 'default'::text, events text[] DEFAULT NULL::text[], dialect text DEFAULT 'postrider'::text, authorization_header text DEFAULT NULL::text, headers json DEFAULT NULL::json, signing_secret text DEFAULT NULL::text, by_events boolean DEFAULT NULL::boolean, media_base64 boolean DEFAULT NULL::boolean, schedule text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer, timeout_ms integer DEFAULT NULL::integer, max_in_flight integer DEFAULT NULL::integer) RETURNS bigint
+CREATE FUNCTION postrider.set_endpoint(instance text, url text, label text DEFAULT 'default'::text, events text[] DEFAULT NULL::text[], dialect text DEFAULT 'postrider'::text, authorization_header text DEFAULT NULL::text, headers json DEFAULT NULL::json, signing_secret text DEFAULT NULL::text, by_events boolean DEFAULT NULL::boolean, media_base64 boolean DEFAULT NULL::boolean, schedule text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer, timeout_ms integer DEFAULT NULL::integer, max_in_flight integer DEFAULT NULL::integer, channel text DEFAULT 'webhook'::text, settings json DEFAULT NULL::json) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
@@ -2807,14 +2946,19 @@ begin
   if signing_secret is not null and signing_secret not like 'sealed:%' and signing_secret !~ '^whsec_[A-Za-z0-9+/]{32,88}={0,2}$' then
     raise exception using errcode = 'invalid_parameter_value', message = 'postrider: the signing secret is not one', hint = 'It is whsec_ and the base64 of 24 to 64 random bytes.';
   end if;
+  if settings is not null and json_typeof(settings) <> 'object' then
+    raise exception using errcode = 'invalid_parameter_value', message = 'postrider: settings is not a JSON object', hint = 'For example ''{"uri": "amqps://…"}''.';
+  end if;
   begin
-    insert into postrider.endpoints as known (instance_id, label, url, events, dialect, authorization_header, headers, by_events, media_base64
+    insert into postrider.endpoints as known (instance_id, label, url, channel, settings, events, dialect, authorization_header, headers, by_events, media_base64
       , media_fetched, schedule, max_attempts, timeout_ms, max_in_flight)
-    values (owner, set_endpoint.label, set_endpoint.url, coalesce(set_endpoint.events, '{}'), set_endpoint.dialect, set_endpoint.authorization_header
+    values (owner, set_endpoint.label, case when set_endpoint.channel = 'webhook' then set_endpoint.url else coalesce(set_endpoint.url, '') end
+      , set_endpoint.channel, set_endpoint.settings::text, coalesce(set_endpoint.events, '{}'), set_endpoint.dialect, set_endpoint.authorization_header
       , set_endpoint.headers::text, coalesce(set_endpoint.by_events, false), coalesce(set_endpoint.media_base64, set_endpoint.dialect = 'postrider')
       , coalesce(set_endpoint.media_base64, false), coalesce(set_endpoint.schedule, case set_endpoint.dialect when 'evolution' then 'evolution' else 'default' end), set_endpoint.max_attempts, set_endpoint.timeout_ms, set_endpoint.max_in_flight)
     on conflict on constraint endpoints_label_is_unique do update set
       url = excluded.url
+    , settings = coalesce(set_endpoint.settings::text, known.settings)
     , events = coalesce(set_endpoint.events, known.events)
     , authorization_header = coalesce(set_endpoint.authorization_header, known.authorization_header)
     , headers = coalesce(set_endpoint.headers::text, known.headers)
@@ -2828,7 +2972,7 @@ begin
     returning id into made;
   exception when check_violation or not_null_violation then
     raise exception using errcode = 'invalid_parameter_value', message = format('postrider: endpoint %L of instance %L cannot be set: %s', label, instance, sqlerrm),
-      hint = 'url is http or https, at most 2048 characters; label is 1 to 50 letters, digits, underscores or dashes; dialect is postrider, ryze, evolution, codechat or vzaps; timeout_ms is 1000 to 60000.';
+      hint = 'url is http or https, at most 2048 characters; label is 1 to 50 letters, digits, underscores or dashes; channel is webhook, websocket, rabbitmq, sqs or pusher; dialect is postrider, ryze, evolution, codechat or vzaps; timeout_ms is 1000 to 60000.';
   end;
   if signing_secret is not null then
     update postrider.signing_secrets k set expires_at = now() + interval '24 hours'
@@ -2842,10 +2986,10 @@ end $_$;
 
 
 --
--- Name: FUNCTION set_endpoint(instance text, url text, label text, events text[], dialect text, authorization_header text, headers json, signing_secret text, by_events boolean, media_base64 boolean, schedule text, max_attempts integer, timeout_ms integer, max_in_flight integer); Type: COMMENT; Schema: postrider; Owner: -
+-- Name: FUNCTION set_endpoint(instance text, url text, label text, events text[], dialect text, authorization_header text, headers json, signing_secret text, by_events boolean, media_base64 boolean, schedule text, max_attempts integer, timeout_ms integer, max_in_flight integer, channel text, settings json); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.set_endpoint(instance text, url text, label text, events text[], dialect text, authorization_header text, headers json, signing_secret text, by_events boolean, media_base64 boolean, schedule text, max_attempts integer, timeout_ms integer, max_in_flight integer) IS 'Creates or changes an endpoint by instance, label and dialect; returns its id. A new signing secret leaves the old one live for 24 h. Secrets given in SQL rest in plain until a running role seals them, within 5 s, and statement logs may hold them.';
+COMMENT ON FUNCTION postrider.set_endpoint(instance text, url text, label text, events text[], dialect text, authorization_header text, headers json, signing_secret text, by_events boolean, media_base64 boolean, schedule text, max_attempts integer, timeout_ms integer, max_in_flight integer, channel text, settings json) IS 'Creates or changes an endpoint by instance, label, channel and dialect; returns its id. A new signing secret leaves the old one live for 24 h. Secrets given in SQL rest in plain until a running role seals them, within 5 s, and statement logs may hold them.';
 
 
 --
@@ -3010,6 +3154,85 @@ CREATE FUNCTION postrider.without_media_base64(data json) RETURNS json
 --
 
 COMMENT ON FUNCTION postrider.without_media_base64(data json) IS 'The event without base64 media: base64 is removed from message.media, media and message, and from beside a media_url or mediaUrl.';
+
+
+--
+-- Name: accounts; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.accounts (
+    id bigint NOT NULL,
+    uid uuid DEFAULT gen_random_uuid() NOT NULL,
+    name text NOT NULL,
+    operator boolean DEFAULT false NOT NULL,
+    instances_max integer,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT accounts_instances_are_limited CHECK ((instances_max >= 0)),
+    CONSTRAINT accounts_name_is_printable CHECK (((name ~ '^[^[:cntrl:]]{1,255}$'::text) AND (name = btrim(name))))
+);
+
+
+--
+-- Name: TABLE accounts; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.accounts IS 'Owners of instances. Accounts see nothing of one another.';
+
+
+--
+-- Name: COLUMN accounts.id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.accounts.id IS 'Private key.';
+
+
+--
+-- Name: COLUMN accounts.uid; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.accounts.uid IS 'Public id.';
+
+
+--
+-- Name: COLUMN accounts.name; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.accounts.name IS 'Public name, unique.';
+
+
+--
+-- Name: COLUMN accounts.operator; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.accounts.operator IS 'Whether its account tokens may make and remove accounts, and tokens for them.';
+
+
+--
+-- Name: COLUMN accounts.instances_max; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.accounts.instances_max IS 'How many instances it may have; null for as many as it likes.';
+
+
+--
+-- Name: COLUMN accounts.created_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.accounts.created_at IS 'When it was created.';
+
+
+--
+-- Name: accounts_id_seq; Type: SEQUENCE; Schema: postrider; Owner: -
+--
+
+ALTER TABLE postrider.accounts ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME postrider.accounts_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 
 --
@@ -3233,6 +3456,7 @@ COMMENT ON SEQUENCE postrider.endpoint_version IS 'Rises with every change that 
 
 CREATE TABLE postrider.endpoints (
     id bigint NOT NULL,
+    uid uuid DEFAULT gen_random_uuid() NOT NULL,
     instance_id bigint NOT NULL,
     label text DEFAULT 'default'::text NOT NULL,
     channel text DEFAULT 'webhook'::text NOT NULL,
@@ -3245,6 +3469,7 @@ CREATE TABLE postrider.endpoints (
     media_fetched boolean DEFAULT false NOT NULL,
     authorization_header text,
     headers text,
+    settings text,
     schedule text DEFAULT 'default'::text NOT NULL,
     max_attempts integer,
     timeout_ms integer,
@@ -3258,7 +3483,7 @@ CREATE TABLE postrider.endpoints (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT endpoints_attempts_are_some CHECK (((max_attempts >= 1) AND (max_attempts <= 1000))),
-    CONSTRAINT endpoints_channel_is_known CHECK ((channel = 'webhook'::text)),
+    CONSTRAINT endpoints_channel_is_known CHECK ((channel = ANY (ARRAY['webhook'::text, 'websocket'::text, 'rabbitmq'::text, 'sqs'::text, 'pusher'::text]))),
     CONSTRAINT endpoints_dialect_is_known CHECK ((dialect = ANY (ARRAY['postrider'::text, 'ryze'::text, 'evolution'::text, 'codechat'::text, 'vzaps'::text]))),
     CONSTRAINT endpoints_events_are_names CHECK (((array_position(events, NULL::text) IS NULL) AND (array_position(events, ''::text) IS NULL))),
     CONSTRAINT endpoints_in_flight_is_some CHECK (((max_in_flight >= 1) AND (max_in_flight <= 10000))),
@@ -3281,6 +3506,13 @@ COMMENT ON TABLE postrider.endpoints IS 'Who wants to know. Managed by functions
 --
 
 COMMENT ON COLUMN postrider.endpoints.id IS 'Private key, shown by the command line.';
+
+
+--
+-- Name: COLUMN endpoints.uid; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoints.uid IS 'Public id, for dialects that show one.';
 
 
 --
@@ -3365,6 +3597,13 @@ COMMENT ON COLUMN postrider.endpoints.authorization_header IS 'The full Authoriz
 --
 
 COMMENT ON COLUMN postrider.endpoints.headers IS 'A JSON object of custom request headers, sealed at rest as a whole.';
+
+
+--
+-- Name: COLUMN endpoints.settings; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoints.settings IS 'A JSON object of what its channel and its dialect need beside the rest (credentials too), sealed at rest as a whole.';
 
 
 --
@@ -4246,11 +4485,191 @@ ALTER TABLE postrider.rejected_notifications ALTER COLUMN id ADD GENERATED ALWAY
 
 
 --
+-- Name: request_counts; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE UNLOGGED TABLE postrider.request_counts (
+    key text NOT NULL,
+    minute timestamp with time zone NOT NULL,
+    requests integer NOT NULL
+)
+WITH (fillfactor='50');
+
+
+--
+-- Name: TABLE request_counts; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.request_counts IS 'How often callers of the HTTP APIs came within the current minute.';
+
+
+--
+-- Name: COLUMN request_counts.key; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.request_counts.key IS 'Who, and for what.';
+
+
+--
+-- Name: COLUMN request_counts.minute; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.request_counts.minute IS 'The minute that is counted.';
+
+
+--
+-- Name: COLUMN request_counts.requests; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.request_counts.requests IS 'How many requests came in it.';
+
+
+--
 -- Name: signing_secrets_id_seq; Type: SEQUENCE; Schema: postrider; Owner: -
 --
 
 ALTER TABLE postrider.signing_secrets ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME postrider.signing_secrets_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: tokens; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.tokens (
+    id bigint NOT NULL,
+    uid uuid DEFAULT gen_random_uuid() NOT NULL,
+    account_id bigint NOT NULL,
+    instance_id bigint,
+    parent_id bigint,
+    kind text DEFAULT 'bearer'::text NOT NULL,
+    label text,
+    digest bytea NOT NULL,
+    client_id text,
+    sealed text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    CONSTRAINT tokens_access_expires CHECK (((kind <> 'access'::text) OR (expires_at IS NOT NULL))),
+    CONSTRAINT tokens_access_has_a_parent CHECK (((kind = 'access'::text) = (parent_id IS NOT NULL))),
+    CONSTRAINT tokens_client_has_an_id CHECK (((kind = 'client'::text) = (client_id IS NOT NULL))),
+    CONSTRAINT tokens_digest_is_sha256 CHECK ((octet_length(digest) = 32)),
+    CONSTRAINT tokens_kind_is_known CHECK ((kind = ANY (ARRAY['bearer'::text, 'client'::text, 'access'::text]))),
+    CONSTRAINT tokens_label_is_printable CHECK ((label ~ '^[^[:cntrl:]]{1,255}$'::text)),
+    CONSTRAINT tokens_sealed_is_sealed CHECK (((sealed IS NULL) OR (sealed ~~ 'sealed:%'::text)))
+);
+
+
+--
+-- Name: TABLE tokens; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.tokens IS 'What callers of the HTTP APIs show. Never the token itself: its SHA-256, and sealed where a dialect shows it again.';
+
+
+--
+-- Name: COLUMN tokens.id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.tokens.id IS 'Private key.';
+
+
+--
+-- Name: COLUMN tokens.uid; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.tokens.uid IS 'Public id, to revoke it by.';
+
+
+--
+-- Name: COLUMN tokens.account_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.tokens.account_id IS 'Whose instances it reaches.';
+
+
+--
+-- Name: COLUMN tokens.instance_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.tokens.instance_id IS 'The one instance it reaches; null for all of the account.';
+
+
+--
+-- Name: COLUMN tokens.parent_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.tokens.parent_id IS 'The client credentials an access token was given for; it is worth nothing once they are revoked.';
+
+
+--
+-- Name: COLUMN tokens.kind; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.tokens.kind IS 'bearer: shown with each request; client: an id and a secret that are exchanged for one; access: what they are exchanged for.';
+
+
+--
+-- Name: COLUMN tokens.label; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.tokens.label IS 'What its owner calls it.';
+
+
+--
+-- Name: COLUMN tokens.digest; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.tokens.digest IS 'SHA-256 of the token, or of the client secret.';
+
+
+--
+-- Name: COLUMN tokens.client_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.tokens.client_id IS 'The public half of client credentials.';
+
+
+--
+-- Name: COLUMN tokens.sealed; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.tokens.sealed IS 'The token, encrypted, where a dialect has to show it.';
+
+
+--
+-- Name: COLUMN tokens.created_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.tokens.created_at IS 'When it was made.';
+
+
+--
+-- Name: COLUMN tokens.expires_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.tokens.expires_at IS 'When it ends by itself; null for never.';
+
+
+--
+-- Name: COLUMN tokens.revoked_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.tokens.revoked_at IS 'When it was revoked; null while it is good.';
+
+
+--
+-- Name: tokens_id_seq; Type: SEQUENCE; Schema: postrider; Owner: -
+--
+
+ALTER TABLE postrider.tokens ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME postrider.tokens_id_seq
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
@@ -4336,6 +4755,30 @@ COMMENT ON VIEW public.webhook_queue IS 'postrider.webhook_queue under the name 
 
 
 --
+-- Name: accounts accounts_name_key; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.accounts
+    ADD CONSTRAINT accounts_name_key UNIQUE (name);
+
+
+--
+-- Name: accounts accounts_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.accounts
+    ADD CONSTRAINT accounts_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: accounts accounts_uid_key; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.accounts
+    ADD CONSTRAINT accounts_uid_key UNIQUE (uid);
+
+
+--
 -- Name: capture_failure_log capture_failure_log_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
 --
 
@@ -4381,6 +4824,14 @@ ALTER TABLE ONLY postrider.endpoints
 
 ALTER TABLE ONLY postrider.endpoints
     ADD CONSTRAINT endpoints_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: endpoints endpoints_uid_key; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.endpoints
+    ADD CONSTRAINT endpoints_uid_key UNIQUE (uid);
 
 
 --
@@ -4480,6 +4931,14 @@ ALTER TABLE ONLY postrider.rejected_notifications
 
 
 --
+-- Name: request_counts request_counts_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.request_counts
+    ADD CONSTRAINT request_counts_pkey PRIMARY KEY (key);
+
+
+--
 -- Name: schedules schedules_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
 --
 
@@ -4493,6 +4952,38 @@ ALTER TABLE ONLY postrider.schedules
 
 ALTER TABLE ONLY postrider.signing_secrets
     ADD CONSTRAINT signing_secrets_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: tokens tokens_client_id_key; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.tokens
+    ADD CONSTRAINT tokens_client_id_key UNIQUE (client_id);
+
+
+--
+-- Name: tokens tokens_digest_key; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.tokens
+    ADD CONSTRAINT tokens_digest_key UNIQUE (digest);
+
+
+--
+-- Name: tokens tokens_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.tokens
+    ADD CONSTRAINT tokens_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: tokens tokens_uid_key; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.tokens
+    ADD CONSTRAINT tokens_uid_key UNIQUE (uid);
 
 
 --
@@ -4528,7 +5019,7 @@ CREATE INDEX endpoints_by_instance ON postrider.endpoints USING btree (instance_
 -- Name: endpoints_unsealed; Type: INDEX; Schema: postrider; Owner: -
 --
 
-CREATE INDEX endpoints_unsealed ON postrider.endpoints USING btree (id) WHERE (((authorization_header IS NOT NULL) AND (authorization_header !~~ 'sealed:%'::text)) OR ((headers IS NOT NULL) AND (headers !~~ 'sealed:%'::text)));
+CREATE INDEX endpoints_unsealed ON postrider.endpoints USING btree (id) WHERE (((authorization_header IS NOT NULL) AND (authorization_header !~~ 'sealed:%'::text)) OR ((headers IS NOT NULL) AND (headers !~~ 'sealed:%'::text)) OR ((settings IS NOT NULL) AND (settings !~~ 'sealed:%'::text)));
 
 
 --
@@ -4550,6 +5041,20 @@ CREATE INDEX events_by_time ON postrider.events USING brin (created_at) WITH (pa
 --
 
 CREATE INDEX idempotency_keys_by_time ON postrider.idempotency_keys USING brin (created_at);
+
+
+--
+-- Name: instances_by_account; Type: INDEX; Schema: postrider; Owner: -
+--
+
+CREATE INDEX instances_by_account ON postrider.instances USING btree (account_id, name);
+
+
+--
+-- Name: instances_token_is_unique; Type: INDEX; Schema: postrider; Owner: -
+--
+
+CREATE UNIQUE INDEX instances_token_is_unique ON postrider.instances USING btree (token_digest);
 
 
 --
@@ -4581,6 +5086,27 @@ CREATE INDEX signing_secrets_unsealed ON postrider.signing_secrets USING btree (
 
 
 --
+-- Name: tokens_by_account; Type: INDEX; Schema: postrider; Owner: -
+--
+
+CREATE INDEX tokens_by_account ON postrider.tokens USING btree (account_id, id);
+
+
+--
+-- Name: tokens_by_instance; Type: INDEX; Schema: postrider; Owner: -
+--
+
+CREATE INDEX tokens_by_instance ON postrider.tokens USING btree (instance_id) WHERE (instance_id IS NOT NULL);
+
+
+--
+-- Name: tokens_by_parent; Type: INDEX; Schema: postrider; Owner: -
+--
+
+CREATE INDEX tokens_by_parent ON postrider.tokens USING btree (parent_id, expires_at) WHERE (parent_id IS NOT NULL);
+
+
+--
 -- Name: webhook_queue_due; Type: INDEX; Schema: postrider; Owner: -
 --
 
@@ -4592,6 +5118,13 @@ CREATE INDEX webhook_queue_due ON postrider.webhook_queue USING btree (lane, nex
 --
 
 CREATE INDEX webhook_queue_failed ON postrider.webhook_queue USING btree (id) WHERE ((status)::text = 'failed'::text);
+
+
+--
+-- Name: instances digest_instance_token; Type: TRIGGER; Schema: postrider; Owner: -
+--
+
+CREATE TRIGGER digest_instance_token BEFORE INSERT OR UPDATE OF token ON postrider.instances FOR EACH ROW EXECUTE FUNCTION postrider.digest_instance_token();
 
 
 --
@@ -4689,11 +5222,43 @@ ALTER TABLE ONLY postrider.endpoints
 
 
 --
+-- Name: instances instances_account_exists; Type: FK CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.instances
+    ADD CONSTRAINT instances_account_exists FOREIGN KEY (account_id) REFERENCES postrider.accounts(id);
+
+
+--
 -- Name: signing_secrets signing_secrets_endpoint_id_fkey; Type: FK CONSTRAINT; Schema: postrider; Owner: -
 --
 
 ALTER TABLE ONLY postrider.signing_secrets
     ADD CONSTRAINT signing_secrets_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES postrider.endpoints(id) ON DELETE CASCADE;
+
+
+--
+-- Name: tokens tokens_account_id_fkey; Type: FK CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.tokens
+    ADD CONSTRAINT tokens_account_id_fkey FOREIGN KEY (account_id) REFERENCES postrider.accounts(id) ON DELETE CASCADE;
+
+
+--
+-- Name: tokens tokens_instance_id_fkey; Type: FK CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.tokens
+    ADD CONSTRAINT tokens_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES postrider.instances(id) ON DELETE CASCADE;
+
+
+--
+-- Name: tokens tokens_parent_id_fkey; Type: FK CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.tokens
+    ADD CONSTRAINT tokens_parent_id_fkey FOREIGN KEY (parent_id) REFERENCES postrider.tokens(id) ON DELETE CASCADE;
 
 
 --

@@ -1,5 +1,6 @@
 //! What the tests are written with.
 
+pub(crate) mod api;
 pub(crate) mod app;
 pub(crate) mod authority;
 pub(crate) mod endpoint;

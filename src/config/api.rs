@@ -1,0 +1,44 @@
+//! `[api]`: tokens that stand in the configuration. All others are in the database.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::check::Check;
+use super::fields;
+
+/// The key that Evolution API publishes as its default: everybody knows it.
+const PUBLISHED_KEY: &str = "BQYHJGJHJ";
+
+/// Shorter ones can be tried out.
+const TOKEN_CHARACTERS_MIN: usize = 16;
+
+/// Tokens that stand in the configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Api {
+    /// Reaches the whole account `default`.
+    #[serde(deserialize_with = "fields::secret")]
+    pub account_token: Option<SecretString>,
+    /// The same, as Evolution API calls it.
+    #[serde(deserialize_with = "fields::secret")]
+    pub global_key: Option<SecretString>,
+}
+
+impl Api {
+    /// Tokens that anybody could guess are refused.
+    pub(super) fn check(&self, check: &mut Check<'_>) {
+        let long =
+            |token: &SecretString| token.expose_secret().chars().count() >= TOKEN_CHARACTERS_MIN;
+        check.require(
+            self.account_token.as_ref().is_none_or(long),
+            "api.account_token",
+            "shorter than 16 characters; make one with `openssl rand -hex 32`",
+        );
+        let published = |key: &SecretString| key.expose_secret() == PUBLISHED_KEY;
+        check.require(
+            !self.global_key.as_ref().is_some_and(published),
+            "api.global_key",
+            "AUTHENTICATION_API_KEY is the published default of Evolution API, which everybody knows; make another with `openssl rand -hex 32`",
+        );
+    }
+}

@@ -1,0 +1,32 @@
+//! Our own API. Errors are `application/problem+json` with a stable `code`.
+
+mod problem;
+
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use super::api::Api;
+use super::auth::Carrier;
+use super::manner::Manner;
+
+/// How it speaks.
+pub static MANNER: Manner = Manner {
+    name: "v1",
+    prefixes: &["/v1"],
+    carriers: &[Carrier::Bearer],
+    limit: |_, _| None,
+    shape: problem::shape,
+    faults: problem::FAULTS,
+    fault_schema: "Problem",
+    fault_type: "application/problem+json",
+};
+
+/// What its document has beside its routes.
+#[derive(OpenApi)]
+#[openapi(components(schemas(problem::Problem)))]
+struct Document;
+
+/// Its routes.
+pub fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(Document::openapi())
+}
