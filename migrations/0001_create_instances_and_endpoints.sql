@@ -3,7 +3,7 @@
 -- Secrets are text: `sealed:v1:<key>:<base64>` once a running role has sealed them, anything else is plain and
 -- waits for that (design section 8). Nothing here needs an extension or a superuser.
 
-create schema if not exists postrider; -- the table of applied migrations is in it already
+-- The schema is there: the table of applied migrations is in it. Making it "if not exists" would want the right to make one.
 comment on schema postrider is
   'Postrider: event delivery. Functions and views are the public interface; tables other than webhook_queue are private and may change.';
 revoke all on schema postrider from public;

@@ -53,7 +53,7 @@ begin
 end $$;
 comment on function postrider.endpoint_of(text, text) is 'The id of an endpoint by instance and label.';
 
--- Null leaves a value as it is when the endpoint exists, and takes the default when it is made.
+-- Null leaves a value as it is when the endpoint exists, and takes the default when it is made; '' and '{}' remove secrets.
 create function postrider.set_endpoint(
   instance text, url text, label text default 'default', events text[] default null, dialect text default 'postrider'
 , authorization_header text default null, headers json default null, signing_secret text default null
@@ -65,6 +65,8 @@ create function postrider.set_endpoint(
 declare
   owner bigint;
   made bigint;
+  sealable text;
+  sealable_settings text;
 begin
   select i.id into owner from postrider.instances i where i.name = set_endpoint.instance;
   if owner is null then perform postrider.instance_missing(instance); end if;
@@ -72,28 +74,31 @@ begin
     raise exception using errcode = 'invalid_parameter_value', message = format('postrider: there is no schedule %L', schedule),
       hint = format('There are: %s. Add one: insert into postrider.schedules …', (select string_agg(s.name, ', ' order by s.name) from postrider.schedules s));
   end if;
-  if headers is not null and (json_typeof(headers) <> 'object' or exists (select from json_each(headers) h where json_typeof(h.value) <> 'string')) then
+  if (case json_typeof(headers) when 'object' then exists (select from json_each(headers) h where json_typeof(h.value) <> 'string')
+                               when 'string' then headers #>> '{}' not like 'sealed:%'
+                               else headers is not null end) then
     raise exception using errcode = 'invalid_parameter_value', message = 'postrider: headers is not a JSON object of strings', hint = 'For example ''{"x-team": "billing"}''.';
   end if;
-  if signing_secret is not null and signing_secret not like 'sealed:%' and signing_secret !~ '^whsec_[A-Za-z0-9+/]{32,88}={0,2}$' then
-    raise exception using errcode = 'invalid_parameter_value', message = 'postrider: the signing secret is not one', hint = 'It is whsec_ and the base64 of 24 to 64 random bytes.';
-  end if;
-  if settings is not null and json_typeof(settings) <> 'object' then
+  if (case json_typeof(settings) when 'object' then false when 'string' then settings #>> '{}' not like 'sealed:%' else settings is not null end) then
     raise exception using errcode = 'invalid_parameter_value', message = 'postrider: settings is not a JSON object', hint = 'For example ''{"uri": "amqps://…"}''.';
   end if;
+  -- Whoever has the key seals them as a whole, and then they are a JSON string.
+  sealable := case when json_typeof(headers) = 'string' then headers #>> '{}' when headers::jsonb <> '{}' then headers::text end;
+  sealable_settings := case when json_typeof(settings) = 'string' then settings #>> '{}' when settings::jsonb <> '{}' then settings::text end;
+  if signing_secret <> '' then perform postrider.check_signing_secret(signing_secret); end if;
   begin
     insert into postrider.endpoints as known (instance_id, label, url, channel, settings, events, dialect, authorization_header, headers, by_events, media_base64
       , media_fetched, schedule, max_attempts, timeout_ms, max_in_flight)
     values (owner, set_endpoint.label, case when set_endpoint.channel = 'webhook' then set_endpoint.url else coalesce(set_endpoint.url, '') end
-      , set_endpoint.channel, set_endpoint.settings::text, coalesce(set_endpoint.events, '{}'), set_endpoint.dialect, set_endpoint.authorization_header
-      , set_endpoint.headers::text, coalesce(set_endpoint.by_events, false), coalesce(set_endpoint.media_base64, set_endpoint.dialect = 'postrider')
+      , set_endpoint.channel, sealable_settings, coalesce(set_endpoint.events, '{}'), set_endpoint.dialect, nullif(set_endpoint.authorization_header, '')
+      , sealable, coalesce(set_endpoint.by_events, false), coalesce(set_endpoint.media_base64, set_endpoint.dialect = 'postrider')
       , coalesce(set_endpoint.media_base64, false), coalesce(set_endpoint.schedule, case set_endpoint.dialect when 'evolution' then 'evolution' else 'default' end), set_endpoint.max_attempts, set_endpoint.timeout_ms, set_endpoint.max_in_flight)
     on conflict on constraint endpoints_label_is_unique do update set
       url = excluded.url
-    , settings = coalesce(set_endpoint.settings::text, known.settings)
+    , settings = case when set_endpoint.settings is null then known.settings else sealable_settings end
     , events = coalesce(set_endpoint.events, known.events)
-    , authorization_header = coalesce(set_endpoint.authorization_header, known.authorization_header)
-    , headers = coalesce(set_endpoint.headers::text, known.headers)
+    , authorization_header = case when set_endpoint.authorization_header is null then known.authorization_header else nullif(set_endpoint.authorization_header, '') end
+    , headers = case when set_endpoint.headers is null then known.headers else sealable end
     , by_events = coalesce(set_endpoint.by_events, known.by_events)
     , media_base64 = coalesce(set_endpoint.media_base64, known.media_base64)
     , media_fetched = coalesce(set_endpoint.media_base64, known.media_fetched)
@@ -106,17 +111,59 @@ begin
     raise exception using errcode = 'invalid_parameter_value', message = format('postrider: endpoint %L of instance %L cannot be set: %s', label, instance, sqlerrm),
       hint = 'url is http or https, at most 2048 characters; label is 1 to 50 letters, digits, underscores or dashes; channel is webhook, websocket, rabbitmq, sqs or pusher; dialect is postrider, ryze, evolution, codechat or vzaps; timeout_ms is 1000 to 60000.';
   end;
-  if signing_secret is not null then
-    update postrider.signing_secrets k set expires_at = now() + interval '24 hours'
-    where k.endpoint_id = made and k.expires_at is null and k.secret <> signing_secret;
-    insert into postrider.signing_secrets (endpoint_id, secret)
-    select made, signing_secret where not exists (
-      select from postrider.signing_secrets k where k.endpoint_id = made and k.secret = signing_secret and k.expires_at is null);
+  if signing_secret = '' then
+    delete from postrider.signing_secrets k where k.endpoint_id = made;
+  elsif signing_secret is not null then
+    perform postrider.rotate_signing_secret(made, signing_secret);
   end if;
   return made;
 end $$;
 comment on function postrider.set_endpoint(text, text, text, text[], text, text, json, text, boolean, boolean, text, integer, integer, integer, text, json) is
-  'Creates or changes an endpoint by instance, label, channel and dialect; returns its id. A new signing secret leaves the old one live for 24 h. Secrets given in SQL rest in plain until a running role seals them, within 5 s, and statement logs may hold them.';
+  'Creates or changes an endpoint by instance, label, channel and dialect; returns its id. A new signing secret leaves the old one live for 24 h; an empty one, an empty authorization_header, headers or settings of {} remove what was there. Secrets given in SQL rest in plain until a running role seals them, within 5 s, and statement logs may hold them.';
+
+create function postrider.check_signing_secret(secret text) returns void
+  language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  if secret is null or secret not like 'sealed:%' and secret !~ '^whsec_[A-Za-z0-9+/]{32,88}={0,2}$' then
+    raise exception using errcode = 'invalid_parameter_value', message = 'postrider: the signing secret is not one', hint = 'It is whsec_ and the base64 of 24 to 64 random bytes.';
+  end if;
+end $$;
+comment on function postrider.check_signing_secret(text) is 'Raises an error unless it is a signing secret, sealed or not.';
+
+create function postrider.rotate_signing_secret(endpoint bigint, secret text) returns void
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform postrider.check_signing_secret(secret);
+  if not exists (select from postrider.endpoints e where e.id = endpoint) then
+    raise exception using errcode = 'no_data_found', message = format('postrider: there is no endpoint %s', endpoint),
+      hint = 'select id, instance, label from postrider.endpoint_list';
+  end if;
+  update postrider.signing_secrets k set expires_at = now() + interval '24 hours'
+  where k.endpoint_id = rotate_signing_secret.endpoint and k.expires_at is null and k.secret <> rotate_signing_secret.secret;
+  insert into postrider.signing_secrets (endpoint_id, secret)
+  select rotate_signing_secret.endpoint, rotate_signing_secret.secret where not exists (
+    select from postrider.signing_secrets k
+    where k.endpoint_id = rotate_signing_secret.endpoint and k.secret = rotate_signing_secret.secret and k.expires_at is null);
+end $$;
+comment on function postrider.rotate_signing_secret(bigint, text) is 'Signs with this secret from now on; what was current signs beside it for 24 h. A secret given in SQL rests in plain until a running role seals it.';
+
+create function postrider.queue_test(endpoint bigint, payload text) returns bigint
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  queued bigint;
+begin
+  insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id)
+  select i.name, postrider.endpoint_url(e.url, e.by_events, 'postrider.test', e.dialect), convert_to(queue_test.payload, 'UTF8'), 'postrider.test', 1, e.channel, e.id
+  from postrider.endpoints e join postrider.instances i on i.id = e.instance_id
+  where e.id = endpoint
+  returning id into queued;
+  if queued is null then
+    raise exception using errcode = 'no_data_found', message = format('postrider: there is no endpoint %s', endpoint),
+      hint = 'select id, instance, label from postrider.endpoint_list';
+  end if;
+  return queued;
+end $$;
+comment on function postrider.queue_test(bigint, text) is 'Queues a delivery that is tried once, without an event: nothing but this endpoint sees it. Returns its id.';
 
 create function postrider.set_endpoint_state(endpoint bigint, state text, reason text default null) returns void
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$

@@ -112,6 +112,21 @@ exception when unique_violation then
 end $$;
 comment on function postrider.create_instance_of(bigint, text, text, bytea, text, jsonb) is 'create_instance for an account, with a token that may come sealed and the SHA-256 to recognise it by.';
 
+create function postrider.set_instance_token(instance text, token text, token_digest bytea default null) returns boolean
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if coalesce(token, '') = '' then
+    raise exception using errcode = 'invalid_parameter_value', message = 'postrider: the token is empty', hint = 'postrider instance token --rotate makes one up.';
+  end if;
+  update postrider.instances i
+  set token = set_instance_token.token, token_digest = coalesce(set_instance_token.token_digest, i.token_digest), updated_at = now()
+  where i.name = set_instance_token.instance;
+  return found;
+exception when unique_violation then
+  raise exception using errcode = 'unique_violation', message = 'postrider: this token is in use', hint = 'Let one be made up, or take one that is random.';
+end $$;
+comment on function postrider.set_instance_token(text, text, bytea) is 'Gives an instance another token; the former one is worth nothing from then on. One that comes sealed brings its SHA-256 along. False when there is no such instance.';
+
 -- Deletes an account with all that is its own, as delete_instance does for each instance.
 create function postrider.delete_account(account bigint) returns boolean
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -149,4 +164,4 @@ begin
 end $$;
 comment on function postrider.count_request(text) is 'Counts a request; answers with how many there have been this minute, this one included, and when the next minute begins.';
 
-revoke execute on function postrider.digest_instance_token(), postrider.create_instance_of(bigint, text, text, bytea, text, jsonb), postrider.delete_account(bigint), postrider.count_request(text) from public;
+revoke execute on function postrider.digest_instance_token(), postrider.create_instance_of(bigint, text, text, bytea, text, jsonb), postrider.set_instance_token(text, text, bytea), postrider.delete_account(bigint), postrider.count_request(text) from public;

@@ -16,5 +16,6 @@ with due as materialized (
 )
 update postrider.webhook_queue queue
 set next_retry_at = now() + make_interval(secs => $3)
+  , held_until = now() + make_interval(secs => $3)
 where queue.id = any (array(select due.id from due))
   and set_config('synchronous_commit', 'off', true) is not null

@@ -1,6 +1,6 @@
 -- queue.release: make due what was set aside for a target that may be sent to again
 --
--- $1 its lane, $2 the target. The limit is no parameter, as in queue.hold.
+-- $1 its lane, $2 the target. What waits for its next attempt goes on waiting. The limit is no parameter, as in queue.hold.
 with waiting as materialized (
   select queue.id
   from postrider.webhook_queue queue
@@ -8,6 +8,7 @@ with waiting as materialized (
     and queue.lane = $1
     and queue.target = $2
     and queue.next_retry_at > now()
+    and queue.held_until = queue.next_retry_at
   order by queue.next_retry_at, queue.id
   limit 5000
   for no key update skip locked

@@ -14,6 +14,7 @@ update postrider.webhook_queue queue
 set lease_until = null
   , lease_token = null
   , next_retry_at = case when held.wait_s is null then queue.next_retry_at else now() + make_interval(secs => held.wait_s) end
+  , held_until = coalesce(now() + make_interval(secs => held.wait_s), queue.held_until)
 from held
 where queue.id = held.id
 returning queue.id

@@ -116,7 +116,8 @@ impl Database {
         .map_err(Error::doing("remove old deliveries"))
     }
 
-    /// Removes events, attempts and idempotency keys past their retention, a batch of each; none is for ever. Answers whether there may be more.
+    /// Removes events, attempts, failures of captures and idempotency keys past their retention, a batch of each; none is for
+    /// ever. Answers whether there may be more.
     pub async fn expire_logs(
         &self,
         events: Option<Duration>,
@@ -136,6 +137,13 @@ impl Database {
                 "-- retention.attempts: by the time index
                 delete from postrider.attempts attempt where attempt.ctid = any (array(
                   select old.ctid from postrider.attempts old where old.at < now() - make_interval(secs => $1) limit $2))",
+                attempts,
+            ),
+            (
+                "-- retention.capture_failures: the oldest are the lowest ids; they stay as long as the attempt log
+                delete from postrider.capture_failure_log failure where failure.id = any (array(
+                  select old.id from (select early.id, early.failed_at from postrider.capture_failure_log early order by early.id limit $2) old
+                  where old.failed_at < now() - make_interval(secs => $1)))",
                 attempts,
             ),
             (

@@ -1,6 +1,7 @@
 //! The queue: claim, complete, return, extend, hold, release. The statements are in `sql/queue/`, one a file.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -79,6 +80,18 @@ pub struct Claim {
     pub deliveries: Vec<Delivery>,
     /// How far each window was read; windows with nothing in them are absent.
     pub reached: Vec<Reached>,
+}
+
+/// A delivery to be given back, and after which wait it is due; none: as it was.
+pub type GivingBack = (Lease, Option<Duration>);
+
+/// What became of deliveries that were given back.
+#[derive(Debug, Default)]
+pub struct GivenBack {
+    /// How many are anybody's now.
+    pub returned: usize,
+    /// Those that somebody had locked: they are still ours, to be given back again.
+    pub locked: Vec<GivingBack>,
 }
 
 /// What to claim.
@@ -196,8 +209,8 @@ impl Database {
     }
 
     /// Gives back deliveries that were not started: in place, or due only after a wait.
-    pub async fn give_back(&self, leases: &[(Lease, Option<Duration>)]) -> Result<Vec<i64>, Error> {
-        sqlx::query_scalar(include_str!("../../sql/queue/return.sql"))
+    pub async fn give_back(&self, leases: &[GivingBack]) -> Result<GivenBack, Error> {
+        let returned: Vec<i64> = sqlx::query_scalar(include_str!("../../sql/queue/return.sql"))
             .bind(
                 leases
                     .iter()
@@ -218,7 +231,21 @@ impl Database {
             )
             .fetch_all(self.pool())
             .await
-            .map_err(Error::doing("return deliveries"))
+            .map_err(Error::doing("return deliveries"))?;
+        let mut given = GivenBack {
+            returned: returned.len(),
+            locked: Vec::new(),
+        };
+        if returned.len() < leases.len() {
+            let returned: HashSet<i64> = returned.into_iter().collect();
+            let mut left = leases.to_vec();
+            left.retain(|(lease, _)| !returned.contains(&lease.delivery));
+            let asked: Vec<Lease> = left.iter().map(|(lease, _)| *lease).collect();
+            let ours: HashSet<i64> = self.still_leased(&asked).await?.into_iter().collect();
+            left.retain(|(lease, _)| ours.contains(&lease.delivery));
+            given.locked = left;
+        }
+        Ok(given)
     }
 
     /// Keeps leases. Answers with the deliveries that are still ours.

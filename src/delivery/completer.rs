@@ -16,7 +16,7 @@ use super::dispatch::Dispatch;
 use crate::causes::Causes;
 use crate::db::{Database, Error, answered};
 use crate::metrics::Metrics;
-use crate::model::{Attempt, Lease, Resolution};
+use crate::model::{Attempt, Lease, Outcome, Resolution};
 
 /// Outcomes written by one statement.
 pub const BATCH_MAX: usize = 1000;
@@ -56,27 +56,55 @@ impl Completer {
                 }
             }
             debug_assert!(room <= BATCH_MAX, "a batch is bounded");
-            match self.flush(batch).await {
-                Ok(left) => batch = left,
-                Err((kept, error)) => {
-                    self.database.heed(&error);
-                    tracing::warn!(
-                        error = %Causes(&error),
-                        outcomes = kept.len(),
-                        "cannot write outcomes; they are kept and tried again"
-                    );
-                    self.metrics
-                        .database
-                        .errors
-                        .of((&error).into())
-                        .increment(1);
-                    batch = kept;
-                }
-            }
+            batch = self.flush_all(batch).await;
             if hard.is_cancelled() {
                 return;
             }
         }
+    }
+
+    /// Writes a batch; answers with what is left for the next time.
+    ///
+    /// Where the database takes none of it, and is well otherwise, some outcome in it is at fault: it is looked for by
+    /// halves, so that it does not keep the others from being written.
+    async fn flush_all(&self, batch: Vec<Attempt>) -> Vec<Attempt> {
+        let mut left = Vec::new();
+        // Each part is taken out once, and put back as two halves or as one that was changed: so this ends.
+        let mut parts = vec![batch];
+        while let Some(part) = parts.pop() {
+            match self.flush(part).await {
+                Ok(locked) => left.extend(locked),
+                Err((mut kept, error)) if error.is_transient() => {
+                    self.report(&error, kept.len());
+                    left.append(&mut kept);
+                    // The rest would fare no better now.
+                    left.extend(parts.drain(..).flatten());
+                }
+                Err((mut kept, error)) if kept.len() > 1 => {
+                    tracing::debug!(error = %Causes(&error), "an outcome among these is at fault");
+                    parts.push(kept.split_off(kept.len() / 2));
+                    parts.push(kept);
+                }
+                Err((kept, error)) => {
+                    self.report(&error, kept.len());
+                    for attempt in kept {
+                        match without_its_words(attempt, &error) {
+                            Ok(plain) => parts.push(vec![plain]),
+                            // Its lease runs out, and the row is tried again, and buried when that goes on.
+                            Err(lease) => self.dispatch.settled([lease]),
+                        }
+                    }
+                }
+            }
+        }
+        left
+    }
+
+    /// Says what the database said.
+    fn report(&self, error: &Error, outcomes: usize) {
+        self.database.heed(error);
+        tracing::warn!(error = %Causes(error), outcomes, "cannot write outcomes; they are kept and tried again");
+        self.metrics.database.errors.of(error.into()).increment(1);
     }
 
     /// Writes a batch; answers with what could not be written because somebody else had it locked.
@@ -155,4 +183,24 @@ impl Completer {
         }
         Ok(written)
     }
+}
+
+/// The same outcome, without whatever the receiver said: that is what a database may refuse. Where nothing of it is left to
+/// leave out, the lease.
+fn without_its_words(attempt: Attempt, error: &Error) -> Result<Attempt, Lease> {
+    /// What is written instead.
+    const UNWRITABLE: &str = "what the receiver answered could not be written";
+    if attempt.note.as_deref() == Some(UNWRITABLE) {
+        return Err(attempt.lease);
+    }
+    let mut plain = attempt;
+    plain.note = Some(UNWRITABLE.to_owned());
+    match &mut plain.outcome {
+        Outcome::Delivered(receipt) => receipt.response.clear(),
+        Outcome::Failed(failure) => {
+            failure.response.clear();
+            failure.detail = Causes(error).to_string();
+        }
+    }
+    Ok(plain)
 }

@@ -63,8 +63,7 @@ impl Keeper {
         // First what would be lost by waiting.
         self.extend(&extend).await?;
         if !self.unreturned.is_empty() {
-            self.database.give_back(&self.unreturned).await?;
-            self.unreturned.clear();
+            self.unreturned = self.database.give_back(&self.unreturned).await?.locked;
         }
         self.forgive_changed().await?;
         if set_clock {

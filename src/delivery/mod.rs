@@ -36,6 +36,7 @@ use crate::channels::{AnyChannel, MediaClient, WallClock};
 use crate::config::{Config, Retention};
 use crate::crypto::Keyring;
 use crate::db::doorbell::Doorbell;
+use crate::db::queue::GivingBack;
 use crate::db::{Database, Error};
 use crate::lifecycle::Tasks;
 use crate::metrics::Metrics;
@@ -55,6 +56,9 @@ use roster::Roster;
 
 pub use completer::BATCH_MAX as COMPLETION_BATCH_MAX;
 pub use lanes::{Lanes, Looked, Plan};
+
+/// Between two tries to give back what somebody has locked.
+const RETURN_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a worker goes by.
 #[derive(Debug)]
@@ -267,6 +271,27 @@ impl Worker {
     }
 }
 
+/// Gives back what was not started; what somebody has locked is tried until it is free. Answers with how many were returned.
+async fn give_back(
+    database: &Database,
+    mut leases: Vec<GivingBack>,
+    hard: &CancellationToken,
+) -> Result<usize, Error> {
+    let mut returned = 0;
+    loop {
+        let given = database.give_back(&leases).await?;
+        returned += given.returned;
+        if given.locked.is_empty() {
+            return Ok(returned);
+        }
+        leases = given.locked;
+        let pause = tokio::time::sleep(RETURN_PAUSE);
+        if hard.run_until_cancelled(pause).await.is_none() {
+            return Ok(returned);
+        }
+    }
+}
+
 /// Returns what has not started, and waits for what has; its leases are kept meanwhile.
 async fn drain(
     dispatch: &Dispatch,
@@ -280,17 +305,17 @@ async fn drain(
         .map(|lease| (lease, None))
         .collect();
     if !waiting.is_empty() {
-        match database.give_back(&waiting).await {
+        match give_back(database, waiting, hard).await {
             Ok(returned) => {
                 tracing::info!(
-                    deliveries = returned.len(),
+                    deliveries = returned,
                     "returned deliveries that had not started"
                 );
                 metrics
                     .lease
                     .returns
                     .of(crate::metrics::ReturnReason::Shutdown)
-                    .increment(returned.len() as u64);
+                    .increment(returned as u64);
             }
             Err(error) => tracing::warn!(
                 error = %Causes(&error),

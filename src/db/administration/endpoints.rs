@@ -78,6 +78,17 @@ pub enum Change<T> {
     To(T),
 }
 
+impl<T> Change<T> {
+    /// As the public function takes it: none keeps, `empty` removes.
+    fn written(&self, empty: &str, write: impl FnOnce(&T) -> String) -> Option<String> {
+        match self {
+            Self::Keep => None,
+            Self::Remove => Some(empty.to_owned()),
+            Self::To(value) => Some(write(value)),
+        }
+    }
+}
+
 /// An endpoint to be made or changed. What is none stays as it is, or takes its default.
 #[derive(Debug, Default)]
 pub struct EndpointChanges<'a> {
@@ -135,46 +146,20 @@ impl Database {
         changes: &EndpointChanges<'_>,
         keyring: &Keyring,
     ) -> Result<i64, Error> {
+        let seal = |secret: &SecretString| keyring.seal(secret, &mut rand::rng());
         let mut transaction = self
             .pool()
             .begin()
             .await
             .map_err(Error::doing("set the endpoint"))?;
-        let seal = |secret: &SecretString| keyring.seal(secret, &mut rand::rng());
         let ruled = changes.rules.enabled_max.is_some() || changes.rules.url_once;
         if ruled {
             lock_instance(&mut transaction, changes.instance).await?;
         }
         let id = call_set_endpoint(&mut transaction, changes, &seal).await?;
         set_state(&mut transaction, id, changes.state).await?;
-        set_settings(&mut transaction, id, &changes.settings, &seal).await?;
         if ruled {
             hold_to(&mut transaction, id, changes.rules).await?;
-        }
-        set_headers(&mut transaction, id, &changes.headers, &seal).await?;
-        if matches!(changes.authorization, Change::Remove) {
-            sqlx::query("update postrider.endpoints set authorization_header = null where id = $1")
-                .bind(id)
-                .persistent(false)
-                .execute(&mut *transaction)
-                .await
-                .map_err(Error::refusal_or_doing(
-                    "remove the endpoint's authorization",
-                ))?;
-        }
-        match &changes.signing {
-            Change::Keep => {}
-            Change::Remove => {
-                sqlx::query("delete from postrider.signing_secrets where endpoint_id = $1")
-                    .bind(id)
-                    .persistent(false)
-                    .execute(&mut *transaction)
-                    .await
-                    .map_err(Error::refusal_or_doing(
-                        "remove the endpoint's signing secrets",
-                    ))?;
-            }
-            Change::To(secret) => rotate(&mut transaction, id, &seal(secret.text())).await?,
         }
         transaction
             .commit()
@@ -250,41 +235,35 @@ impl Database {
         secret: &SigningSecret,
         keyring: &Keyring,
     ) -> Result<(), Error> {
-        let mut transaction = self
-            .pool()
-            .begin()
+        sqlx::query("select postrider.rotate_signing_secret(endpoint => $1, secret => $2)")
+            .bind(id)
+            .bind(keyring.seal(secret.text(), &mut rand::rng()))
+            .execute(self.pool())
             .await
-            .map_err(Error::doing("rotate the signing secret"))?;
-        let sealed = keyring.seal(secret.text(), &mut rand::rng());
-        rotate(&mut transaction, id, &sealed).await?;
-        transaction
-            .commit()
-            .await
-            .map_err(Error::doing("rotate the signing secret"))
+            .map_err(Error::refusal_or_doing("rotate the signing secret"))?;
+        Ok(())
     }
 }
 
-/// The public function, with everything it takes in a sealed form.
+/// The public function, with secrets in a sealed form; what is empty removes.
 async fn call_set_endpoint(
     transaction: &mut sqlx::PgTransaction<'_>,
     changes: &EndpointChanges<'_>,
     seal: &impl Fn(&SecretString) -> String,
 ) -> Result<i64, Error> {
-    let authorization = match &changes.authorization {
-        Change::To(header) => Some(seal(header)),
-        Change::Keep | Change::Remove => None,
-    };
+    let json = |text: &SecretString| sealed_json(text, seal);
     sqlx::query_scalar(
-        "-- endpoints.set: by the public function; headers and signing secrets follow, sealed
+        "-- endpoints.set: by the public function
         select postrider.set_endpoint(instance => $1, url => $2, label => $3, events => $4, dialect => $5, authorization_header => $6
-          , by_events => $7, media_base64 => $8, schedule => $9, max_attempts => $10, timeout_ms => $11, max_in_flight => $12, channel => $13)",
+          , by_events => $7, media_base64 => $8, schedule => $9, max_attempts => $10, timeout_ms => $11, max_in_flight => $12, channel => $13
+          , headers => $14::text::json, settings => $15::text::json, signing_secret => $16)",
     )
     .bind(changes.instance)
     .bind(changes.url)
     .bind(changes.label)
     .bind(changes.events.as_deref())
     .bind(changes.dialect)
-    .bind(authorization)
+    .bind(changes.authorization.written("", seal))
     .bind(changes.by_events)
     .bind(changes.media_base64)
     .bind(changes.schedule)
@@ -292,6 +271,9 @@ async fn call_set_endpoint(
     .bind(changes.timeout_ms)
     .bind(changes.max_in_flight)
     .bind(changes.channel)
+    .bind(changes.headers.written("{}", |headers| json(&as_json(headers))))
+    .bind(changes.settings.written("{}", json))
+    .bind(changes.signing.written("", |secret| seal(secret.text())))
     .persistent(false)
     .fetch_one(&mut **transaction)
     .await
@@ -354,79 +336,22 @@ async fn set_state(
     Ok(())
 }
 
-/// Settings, sealed as a whole.
-async fn set_settings(
-    transaction: &mut sqlx::PgTransaction<'_>,
-    id: i64,
-    settings: &Change<SecretString>,
-    seal: &impl Fn(&SecretString) -> String,
-) -> Result<(), Error> {
-    let sealed = match settings {
-        Change::Keep => return Ok(()),
-        Change::Remove => None,
-        Change::To(settings) => Some(seal(settings)),
-    };
-    sqlx::query("update postrider.endpoints set settings = $2 where id = $1")
-        .bind(id)
-        .bind(sealed)
-        .persistent(false)
-        .execute(&mut **transaction)
-        .await
-        .map_err(Error::refusal_or_doing("set the endpoint's settings"))?;
-    Ok(())
+/// Custom headers as one text.
+fn as_json(headers: &BTreeMap<String, SecretString>) -> SecretString {
+    let exposed: serde_json::Map<String, serde_json::Value> = headers
+        .iter()
+        .map(|(name, value)| (name.clone(), value.expose_secret().into()))
+        .collect();
+    serde_json::Value::Object(exposed).to_string().into()
 }
 
-/// Custom headers, sealed as a whole. The public function wants to read them, so it is not given them.
-async fn set_headers(
-    transaction: &mut sqlx::PgTransaction<'_>,
-    id: i64,
-    headers: &Change<BTreeMap<String, SecretString>>,
-    seal: &impl Fn(&SecretString) -> String,
-) -> Result<(), Error> {
-    let sealed = match headers {
-        Change::Keep => return Ok(()),
-        Change::Remove => None,
-        Change::To(headers) => {
-            let exposed: serde_json::Map<String, serde_json::Value> = headers
-                .iter()
-                .map(|(name, value)| (name.clone(), value.expose_secret().into()))
-                .collect();
-            let text = serde_json::Value::Object(exposed).to_string();
-            Some(seal(&SecretString::from(text)))
-        }
-    };
-    sqlx::query("update postrider.endpoints set headers = $2 where id = $1")
-        .bind(id)
-        .bind(sealed)
-        .persistent(false)
-        .execute(&mut **transaction)
-        .await
-        .map_err(Error::refusal_or_doing("set the endpoint's headers"))?;
-    Ok(())
-}
-
-/// Makes a secret the current one of its endpoint.
-async fn rotate(
-    transaction: &mut sqlx::PgTransaction<'_>,
-    id: i64,
-    sealed: &str,
-) -> Result<(), Error> {
-    sqlx::query(
-        "-- signing_secrets.retire: what is current signs for 24 h more
-        update postrider.signing_secrets set expires_at = now() + interval '24 hours'
-        where endpoint_id = $1 and expires_at is null",
-    )
-    .bind(id)
-    .persistent(false)
-    .execute(&mut **transaction)
-    .await
-    .map_err(Error::refusal_or_doing("retire the former signing secret"))?;
-    sqlx::query("insert into postrider.signing_secrets (endpoint_id, secret) values ($1, $2)")
-        .bind(id)
-        .bind(sealed)
-        .persistent(false)
-        .execute(&mut **transaction)
-        .await
-        .map_err(Error::refusal_or_doing("write the signing secret"))?;
-    Ok(())
+/// A JSON object, sealed as a whole: a JSON string, for the function wants JSON and cannot look inside. Without a key it stays
+/// an object.
+fn sealed_json(text: &SecretString, seal: impl Fn(&SecretString) -> String) -> String {
+    let sealed = seal(text);
+    if sealed.starts_with("sealed:") {
+        serde_json::Value::from(sealed).to_string()
+    } else {
+        sealed
+    }
 }

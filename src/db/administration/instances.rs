@@ -105,16 +105,15 @@ impl Database {
         token: &SecretString,
         keyring: &Keyring,
     ) -> Result<bool, Error> {
-        let changed = sqlx::query(
-            "-- instances.set_token: the trigger makes workers take it over
-            update postrider.instances set token = $2, token_digest = $3, updated_at = now() where name = $1",
+        sqlx::query_scalar(
+            "-- instances.set_token: by the public function; a trigger makes workers take it over
+            select postrider.set_instance_token(instance => $1, token => $2, token_digest => $3)",
         )
         .bind(name)
         .bind(keyring.seal(token, &mut rand::rng()))
         .bind(token::digest(token).as_slice())
-        .execute(self.pool())
+        .fetch_one(self.pool())
         .await
-        .map_err(Error::refusal_or_doing("set the instance's token"))?;
-        Ok(changed.rows_affected() > 0)
+        .map_err(Error::refusal_or_doing("set the instance's token"))
     }
 }

@@ -184,13 +184,8 @@ impl Database {
     /// Queues a delivery that is tried once; answers with its id. Nothing but this endpoint sees it.
     pub async fn queue_test(&self, endpoint: i64, payload: &str) -> Result<i64, Error> {
         sqlx::query_scalar(
-            "-- queue.test: one row for one endpoint, without an event
-            insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id)
-            select instance.name, postrider.endpoint_url(endpoint.url, endpoint.by_events, 'postrider.test', endpoint.dialect), convert_to($2, 'UTF8')
-              , 'postrider.test', 1, endpoint.channel, endpoint.id
-            from postrider.endpoints endpoint join postrider.instances instance on instance.id = endpoint.instance_id
-            where endpoint.id = $1
-            returning id",
+            "-- queue.test: by the public function
+            select postrider.queue_test(endpoint => $1, payload => $2)",
         )
         .bind(endpoint)
         .bind(payload)

@@ -493,12 +493,38 @@ async fn a_role_that_may_operate_manages_endpoints_without_rights_on_the_tables(
     ] {
         program.run(command).await.ok();
     }
-    let refused = program
-        .run(&["endpoint", "set", "shop", "https://example.com/", "--sign"])
+    // Secrets too, sealed before they are written.
+    let program = program.variable("ENCRYPTION_KEY", KEY);
+    for command in [
+        &["endpoint", "set", "shop", "https://example.com/", "--sign"][..],
+        &["endpoint", "rotate-secret", "shop/default"],
+        &["instance", "token", "shop", "--rotate"],
+    ] {
+        program.run(command).await.ok();
+    }
+    let mut header = vec!["endpoint", "set", "shop", "https://example.com/"];
+    header.extend(["--header", "x-team: billing"]);
+    program.run(&header).await.ok();
+    let pool = database.pool().await;
+    for (place, stored) in stored_secrets(&pool).await {
+        assert!(
+            stored.is_none_or(|stored| stored.starts_with("sealed:v1:")),
+            "{place} rests in plain"
+        );
+    }
+    let has: bool = sqlx::query_scalar("select has_headers from postrider.endpoint_list")
+        .fetch_one(&pool)
         .await
-        .complaint();
-    assert_eq!(
-        refused,
-        "postrider: error: cannot retire the former signing secret: permission denied for table signing_secrets\n"
-    );
+        .unwrap();
+    assert!(has);
+    let mut nothing = header[..4].to_vec();
+    nothing.extend(["--no-headers", "--no-signing", "--no-authorization"]);
+    program.run(&nothing).await.ok();
+    let left: (bool, bool, i64) = sqlx::query_as(
+        "select has_headers, has_authorization, signing_secrets from postrider.endpoint_list",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    assert_eq!(left, (false, false, 0));
 }

@@ -24,6 +24,24 @@ async fn it_applies_what_is_missing_quietly_and_says_what_that_was() {
 }
 
 #[tokio::test]
+async fn a_role_that_was_given_the_schema_and_may_make_no_other_migrates() {
+    let database = postgres::empty_database().await;
+    let mut connection = database.connection().await;
+    let role = format!("owner_{:08x}", rand::random::<u32>());
+    let name = database.options();
+    let name = name.get_database().unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+        "create role {role} login; revoke create on database {name} from public; create schema postrider authorization {role}"
+    )))
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    let program = Program::alone().variable("DATABASE_URL", &database.url_as(&role));
+    let said = program.run(&["migrate"]).await.ok();
+    assert!(said.contains("up to date, at migration "), "{said}");
+}
+
+#[tokio::test]
 async fn several_at_once_apply_each_migration_once() {
     let database = postgres::empty_database().await;
     let program = Program::with(&database);

@@ -146,6 +146,45 @@ async fn a_worker_told_to_end_finishes_what_is_in_flight_returns_the_rest_and_ex
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_an_operator_has_locked_is_returned_by_an_ending_worker_once_it_is_free() {
+    let app = TestApp::start().await;
+    let endpoint = app
+        .endpoint("shop")
+        .answering(Answer::ok().after(Duration::from_millis(200)))
+        .create()
+        .await;
+    let mut worker = app
+        .worker()
+        .set("worker.in_flight_per_endpoint_max", 5)
+        .spawn();
+    worker.ready().await;
+    app.emit_many(100).await;
+    endpoint.receiver.wait_for(5).await;
+    let mut operator = app.pool().begin().await.unwrap();
+    // The last ones: they have not started.
+    let locked: Vec<i64> = sqlx::query_scalar(
+        "select id from postrider.webhook_queue where lease_token is not null order by id desc limit 10 for update",
+    )
+    .fetch_all(&mut *operator)
+    .await
+    .unwrap();
+    assert_eq!(locked.len(), 10);
+    worker.signal(Signal::SIGTERM);
+    let leased = "select count(*) from postrider.webhook_queue where lease_token is not null";
+    until("only those are left", PATIENCE, async || {
+        app.value::<i64>(leased).await == 10
+    })
+    .await;
+    operator.rollback().await.unwrap();
+    let status = worker.ended(PATIENCE).await;
+    assert!(status.success(), "{status}: {}", worker.log());
+    assert_eq!(app.value::<i64>(leased).await, 0);
+    let other = app.worker().start().await;
+    app.drained().await;
+    app.finish([other]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_ends_a_drain_and_the_leases_do_the_rest() {
     let app = TestApp::start().await;
     let endpoint = app

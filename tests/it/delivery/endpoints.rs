@@ -56,6 +56,51 @@ async fn a_410_pauses_the_endpoint_and_its_rows_are_held_until_it_is_enabled() {
 }
 
 #[tokio::test]
+async fn what_waits_for_its_next_attempt_goes_on_waiting_when_its_endpoint_is_enabled_again() {
+    let app = TestApp::start().await;
+    app.sql(
+        "insert into postrider.schedules (name, waits, jitter) values ('rare', '{2 hours}', 0)",
+    )
+    .await;
+    let shop = app
+        .endpoint("shop")
+        .failing(500)
+        .schedule("rare")
+        .create()
+        .await;
+    let state = |state: &str| {
+        format!(
+            "select postrider.set_endpoint_state({}, '{state}')",
+            shop.id
+        )
+    };
+    let worker = app.worker().start().await;
+    app.emit("order.paid", "{}").await;
+    until("it has failed once", PATIENCE, async || {
+        app.row().await.attempts == 1
+    })
+    .await;
+    app.sql(&state("paused")).await;
+    let held = app.emit_many(3).await;
+    until("they are set aside", PATIENCE, async || {
+        app.rows()
+            .await
+            .iter()
+            .all(|row| row.due_in_s > 60.0 && !row.leased)
+    })
+    .await;
+    shop.receiver.answer(Answer::ok());
+    app.sql(&state("enabled")).await;
+    app.counted("delivered", 3).await;
+    app.assert_seen(&shop, &held);
+    let rows = app.rows().await;
+    let waits = rows.iter().find(|row| row.status == "pending").unwrap();
+    assert_eq!(waits.attempts, 1);
+    assert!(waits.due_in_s > 3600.0, "due in {} s", waits.due_in_s);
+    app.finish([worker]).await;
+}
+
+#[tokio::test]
 async fn a_disabled_endpoint_gets_no_new_rows_and_its_pending_ones_wait() {
     let app = TestApp::start().await;
     let endpoint = app.endpoint("shop").create().await;

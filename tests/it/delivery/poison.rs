@@ -179,6 +179,8 @@ async fn what_is_past_its_retention_is_removed_and_nothing_else() {
     app.sql(&format!("update postrider.events set created_at = {old} where id = (select min(id) from postrider.events)")).await;
     app.sql(&format!("insert into postrider.attempts (delivery_id, attempt, at, duration_ms, outcome) values (1, 1, {old}, 1, 'delivered'), (2, 1, now(), 1, 'delivered')")).await;
     app.sql(&format!("insert into postrider.idempotency_keys (instance_id, key, event_id, event_nonce, created_at) values (1, 'old', 1, 1, {old}), (1, 'new', 1, 1, now())")).await;
+    app.sql(&format!("insert into postrider.capture_failure_log (failed_at, capture, relation, operation, sqlstate, message, \"row\")
+         select at, 'shop', 'pg_class', 'insert', '22012', 'division by zero', '{{}}' from unnest(array[{old}, now()]) as at")).await;
     let worker = app
         .worker()
         .set("retention.delivered_days", 2)
@@ -187,7 +189,7 @@ async fn what_is_past_its_retention_is_removed_and_nothing_else() {
         .start()
         .await;
     until("the old ones are gone", PATIENCE, async || {
-        app.value::<i64>("select (select count(*) from postrider.webhook_queue) + (select count(*) from postrider.events) + (select count(*) from postrider.attempts) + (select count(*) from postrider.idempotency_keys)").await == 3 + 1 + 1 + 1
+        app.value::<i64>("select (select count(*) from postrider.webhook_queue) + (select count(*) from postrider.events) + (select count(*) from postrider.attempts) + (select count(*) from postrider.idempotency_keys) + (select count(*) from postrider.capture_failure_log)").await == 3 + 1 + 1 + 1 + 1
     })
     .await;
     assert_eq!(
@@ -206,6 +208,61 @@ async fn what_is_past_its_retention_is_removed_and_nothing_else() {
     worker.stop().await;
     let worker = app.worker().set("retention.failed_days", 2).start().await;
     app.counted("failed", 0).await;
+    app.finish([worker]).await;
+}
+
+#[tokio::test]
+async fn an_outcome_that_the_database_refuses_keeps_no_other_from_being_written() {
+    let app = TestApp::start().await;
+    app.sql("alter table postrider.attempts add constraint attempts_without_poison check (response <> 'poison')").await;
+    let odd = app
+        .endpoint("odd")
+        .answering(Answer::ok().body("poison"))
+        .create()
+        .await;
+    let healthy = app.endpoint("healthy").create().await;
+    let worker = app.worker().start().await;
+    let events = app.emit_many(30).await;
+    app.drained().await;
+    assert_eq!(app.assert_seen(&healthy, &events), 0);
+    assert_eq!(
+        app.assert_seen(&odd, &events),
+        0,
+        "what was delivered is so for good"
+    );
+    let said: Vec<(bool, Option<String>)> = sqlx::query_as(
+        "select distinct response is null, detail from postrider.attempts where endpoint_id = $1",
+    )
+    .bind(odd.id)
+    .fetch_all(app.pool())
+    .await
+    .unwrap();
+    let expected = "what the receiver answered could not be written";
+    assert_eq!(said, [(true, Some(expected.to_owned()))]);
+    app.finish([worker]).await;
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_completed_at_all_is_buried_in_the_end_and_disturbs_nobody() {
+    let app = TestApp::start().await;
+    let healthy = app.endpoint("healthy").create().await;
+    let stubborn = app.insert_direct(&healthy.receiver.url(), "{}").await;
+    app.sql(&format!(
+        "alter table postrider.webhook_queue add constraint stubborn check (id <> {stubborn} or status <> 'delivered')"
+    ))
+    .await;
+    app.sql("update postrider.webhook_queue set crashes = 8")
+        .await;
+    let worker = app
+        .worker()
+        .set("worker.timeout_ms", 1000)
+        .set("worker.lease_s", 3)
+        .start()
+        .await;
+    let events = app.emit_many(30).await;
+    app.counted("delivered", 30).await;
+    app.counted("failed", 1).await;
+    app.assert_seen(&healthy, &events);
     app.finish([worker]).await;
 }
 

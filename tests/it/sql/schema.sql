@@ -1361,6 +1361,7 @@ CREATE TABLE postrider.webhook_queue (
     lease_token bigint,
     target bigint NOT NULL,
     lane postrider.lane_number NOT NULL,
+    held_until timestamp with time zone,
     CONSTRAINT webhook_queue_lease_is_sound CHECK ((((lease_token IS NULL) = (lease_until IS NULL)) AND (((status)::text = 'pending'::text) OR (lease_token IS NULL))))
 )
 WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='20000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='200000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='200000', autovacuum_vacuum_cost_delay='0', vacuum_truncate=off, toast.autovacuum_vacuum_scale_factor='0.05', toast.autovacuum_vacuum_cost_delay='0', toast.vacuum_truncate=off);
@@ -1543,6 +1544,13 @@ COMMENT ON COLUMN postrider.webhook_queue.lane IS 'Hash lane of the target, 0 to
 
 
 --
+-- Name: COLUMN webhook_queue.held_until; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.held_until IS 'Equal to next_retry_at while the row is set aside because its endpoint is not to be sent to.';
+
+
+--
 -- Name: check_row(postrider.webhook_queue); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
@@ -1569,6 +1577,28 @@ end $_$;
 --
 
 COMMENT ON FUNCTION postrider.check_row(queued postrider.webhook_queue) IS 'Raises an error that names what is wrong with a row written by hand.';
+
+
+--
+-- Name: check_signing_secret(text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.check_signing_secret(secret text) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+  if secret is null or secret not like 'sealed:%' and secret !~ '^whsec_[A-Za-z0-9+/]{32,88}={0,2}$' then
+    raise exception using errcode = 'invalid_parameter_value', message = 'postrider: the signing secret is not one', hint = 'It is whsec_ and the base64 of 24 to 64 random bytes.';
+  end if;
+end $_$;
+
+
+--
+-- Name: FUNCTION check_signing_secret(secret text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.check_signing_secret(secret text) IS 'Raises an error unless it is a signing secret, sealed or not.';
 
 
 --
@@ -2584,6 +2614,37 @@ COMMENT ON FUNCTION postrider.queue_shrank() IS 'Trigger: takes deleted rows out
 
 
 --
+-- Name: queue_test(bigint, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.queue_test(endpoint bigint, payload text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  queued bigint;
+begin
+  insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id)
+  select i.name, postrider.endpoint_url(e.url, e.by_events, 'postrider.test', e.dialect), convert_to(queue_test.payload, 'UTF8'), 'postrider.test', 1, e.channel, e.id
+  from postrider.endpoints e join postrider.instances i on i.id = e.instance_id
+  where e.id = endpoint
+  returning id into queued;
+  if queued is null then
+    raise exception using errcode = 'no_data_found', message = format('postrider: there is no endpoint %s', endpoint),
+      hint = 'select id, instance, label from postrider.endpoint_list';
+  end if;
+  return queued;
+end $$;
+
+
+--
+-- Name: FUNCTION queue_test(endpoint bigint, payload text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.queue_test(endpoint bigint, payload text) IS 'Queues a delivery that is tried once, without an event: nothing but this endpoint sees it. Returns its id.';
+
+
+--
 -- Name: capture_failure_log; Type: TABLE; Schema: postrider; Owner: -
 --
 
@@ -2603,7 +2664,7 @@ CREATE TABLE postrider.capture_failure_log (
 -- Name: TABLE capture_failure_log; Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON TABLE postrider.capture_failure_log IS 'Rows of which a capture with on_error => ''skip'' could not make an event. Read it as postrider.capture_failures; rows stay until someone deletes them.';
+COMMENT ON TABLE postrider.capture_failure_log IS 'Rows of which a capture with on_error => ''skip'' could not make an event. Read it as postrider.capture_failures; rows stay as long as the attempt log.';
 
 
 --
@@ -2820,6 +2881,36 @@ COMMENT ON FUNCTION postrider.ring() IS 'Wakes sleeping listeners when the calli
 
 
 --
+-- Name: rotate_signing_secret(bigint, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.rotate_signing_secret(endpoint bigint, secret text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  perform postrider.check_signing_secret(secret);
+  if not exists (select from postrider.endpoints e where e.id = endpoint) then
+    raise exception using errcode = 'no_data_found', message = format('postrider: there is no endpoint %s', endpoint),
+      hint = 'select id, instance, label from postrider.endpoint_list';
+  end if;
+  update postrider.signing_secrets k set expires_at = now() + interval '24 hours'
+  where k.endpoint_id = rotate_signing_secret.endpoint and k.expires_at is null and k.secret <> rotate_signing_secret.secret;
+  insert into postrider.signing_secrets (endpoint_id, secret)
+  select rotate_signing_secret.endpoint, rotate_signing_secret.secret where not exists (
+    select from postrider.signing_secrets k
+    where k.endpoint_id = rotate_signing_secret.endpoint and k.secret = rotate_signing_secret.secret and k.expires_at is null);
+end $$;
+
+
+--
+-- Name: FUNCTION rotate_signing_secret(endpoint bigint, secret text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.rotate_signing_secret(endpoint bigint, secret text) IS 'Signs with this secret from now on; what was current signs beside it for 24 h. A secret given in SQL rests in plain until a running role seals it.';
+
+
+--
 -- Name: row_changed_by_hand(); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
@@ -2929,10 +3020,12 @@ COMMENT ON FUNCTION postrider.sealed_state(name text, state text) IS 'For captur
 CREATE FUNCTION postrider.set_endpoint(instance text, url text, label text DEFAULT 'default'::text, events text[] DEFAULT NULL::text[], dialect text DEFAULT 'postrider'::text, authorization_header text DEFAULT NULL::text, headers json DEFAULT NULL::json, signing_secret text DEFAULT NULL::text, by_events boolean DEFAULT NULL::boolean, media_base64 boolean DEFAULT NULL::boolean, schedule text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer, timeout_ms integer DEFAULT NULL::integer, max_in_flight integer DEFAULT NULL::integer, channel text DEFAULT 'webhook'::text, settings json DEFAULT NULL::json) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $_$
+    AS $$
 declare
   owner bigint;
   made bigint;
+  sealable text;
+  sealable_settings text;
 begin
   select i.id into owner from postrider.instances i where i.name = set_endpoint.instance;
   if owner is null then perform postrider.instance_missing(instance); end if;
@@ -2940,28 +3033,31 @@ begin
     raise exception using errcode = 'invalid_parameter_value', message = format('postrider: there is no schedule %L', schedule),
       hint = format('There are: %s. Add one: insert into postrider.schedules …', (select string_agg(s.name, ', ' order by s.name) from postrider.schedules s));
   end if;
-  if headers is not null and (json_typeof(headers) <> 'object' or exists (select from json_each(headers) h where json_typeof(h.value) <> 'string')) then
+  if (case json_typeof(headers) when 'object' then exists (select from json_each(headers) h where json_typeof(h.value) <> 'string')
+                               when 'string' then headers #>> '{}' not like 'sealed:%'
+                               else headers is not null end) then
     raise exception using errcode = 'invalid_parameter_value', message = 'postrider: headers is not a JSON object of strings', hint = 'For example ''{"x-team": "billing"}''.';
   end if;
-  if signing_secret is not null and signing_secret not like 'sealed:%' and signing_secret !~ '^whsec_[A-Za-z0-9+/]{32,88}={0,2}$' then
-    raise exception using errcode = 'invalid_parameter_value', message = 'postrider: the signing secret is not one', hint = 'It is whsec_ and the base64 of 24 to 64 random bytes.';
-  end if;
-  if settings is not null and json_typeof(settings) <> 'object' then
+  if (case json_typeof(settings) when 'object' then false when 'string' then settings #>> '{}' not like 'sealed:%' else settings is not null end) then
     raise exception using errcode = 'invalid_parameter_value', message = 'postrider: settings is not a JSON object', hint = 'For example ''{"uri": "amqps://…"}''.';
   end if;
+  -- Whoever has the key seals them as a whole, and then they are a JSON string.
+  sealable := case when json_typeof(headers) = 'string' then headers #>> '{}' when headers::jsonb <> '{}' then headers::text end;
+  sealable_settings := case when json_typeof(settings) = 'string' then settings #>> '{}' when settings::jsonb <> '{}' then settings::text end;
+  if signing_secret <> '' then perform postrider.check_signing_secret(signing_secret); end if;
   begin
     insert into postrider.endpoints as known (instance_id, label, url, channel, settings, events, dialect, authorization_header, headers, by_events, media_base64
       , media_fetched, schedule, max_attempts, timeout_ms, max_in_flight)
     values (owner, set_endpoint.label, case when set_endpoint.channel = 'webhook' then set_endpoint.url else coalesce(set_endpoint.url, '') end
-      , set_endpoint.channel, set_endpoint.settings::text, coalesce(set_endpoint.events, '{}'), set_endpoint.dialect, set_endpoint.authorization_header
-      , set_endpoint.headers::text, coalesce(set_endpoint.by_events, false), coalesce(set_endpoint.media_base64, set_endpoint.dialect = 'postrider')
+      , set_endpoint.channel, sealable_settings, coalesce(set_endpoint.events, '{}'), set_endpoint.dialect, nullif(set_endpoint.authorization_header, '')
+      , sealable, coalesce(set_endpoint.by_events, false), coalesce(set_endpoint.media_base64, set_endpoint.dialect = 'postrider')
       , coalesce(set_endpoint.media_base64, false), coalesce(set_endpoint.schedule, case set_endpoint.dialect when 'evolution' then 'evolution' else 'default' end), set_endpoint.max_attempts, set_endpoint.timeout_ms, set_endpoint.max_in_flight)
     on conflict on constraint endpoints_label_is_unique do update set
       url = excluded.url
-    , settings = coalesce(set_endpoint.settings::text, known.settings)
+    , settings = case when set_endpoint.settings is null then known.settings else sealable_settings end
     , events = coalesce(set_endpoint.events, known.events)
-    , authorization_header = coalesce(set_endpoint.authorization_header, known.authorization_header)
-    , headers = coalesce(set_endpoint.headers::text, known.headers)
+    , authorization_header = case when set_endpoint.authorization_header is null then known.authorization_header else nullif(set_endpoint.authorization_header, '') end
+    , headers = case when set_endpoint.headers is null then known.headers else sealable end
     , by_events = coalesce(set_endpoint.by_events, known.by_events)
     , media_base64 = coalesce(set_endpoint.media_base64, known.media_base64)
     , media_fetched = coalesce(set_endpoint.media_base64, known.media_fetched)
@@ -2974,22 +3070,20 @@ begin
     raise exception using errcode = 'invalid_parameter_value', message = format('postrider: endpoint %L of instance %L cannot be set: %s', label, instance, sqlerrm),
       hint = 'url is http or https, at most 2048 characters; label is 1 to 50 letters, digits, underscores or dashes; channel is webhook, websocket, rabbitmq, sqs or pusher; dialect is postrider, ryze, evolution, codechat or vzaps; timeout_ms is 1000 to 60000.';
   end;
-  if signing_secret is not null then
-    update postrider.signing_secrets k set expires_at = now() + interval '24 hours'
-    where k.endpoint_id = made and k.expires_at is null and k.secret <> signing_secret;
-    insert into postrider.signing_secrets (endpoint_id, secret)
-    select made, signing_secret where not exists (
-      select from postrider.signing_secrets k where k.endpoint_id = made and k.secret = signing_secret and k.expires_at is null);
+  if signing_secret = '' then
+    delete from postrider.signing_secrets k where k.endpoint_id = made;
+  elsif signing_secret is not null then
+    perform postrider.rotate_signing_secret(made, signing_secret);
   end if;
   return made;
-end $_$;
+end $$;
 
 
 --
 -- Name: FUNCTION set_endpoint(instance text, url text, label text, events text[], dialect text, authorization_header text, headers json, signing_secret text, by_events boolean, media_base64 boolean, schedule text, max_attempts integer, timeout_ms integer, max_in_flight integer, channel text, settings json); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.set_endpoint(instance text, url text, label text, events text[], dialect text, authorization_header text, headers json, signing_secret text, by_events boolean, media_base64 boolean, schedule text, max_attempts integer, timeout_ms integer, max_in_flight integer, channel text, settings json) IS 'Creates or changes an endpoint by instance, label, channel and dialect; returns its id. A new signing secret leaves the old one live for 24 h. Secrets given in SQL rest in plain until a running role seals them, within 5 s, and statement logs may hold them.';
+COMMENT ON FUNCTION postrider.set_endpoint(instance text, url text, label text, events text[], dialect text, authorization_header text, headers json, signing_secret text, by_events boolean, media_base64 boolean, schedule text, max_attempts integer, timeout_ms integer, max_in_flight integer, channel text, settings json) IS 'Creates or changes an endpoint by instance, label, channel and dialect; returns its id. A new signing secret leaves the old one live for 24 h; an empty one, an empty authorization_header, headers or settings of {} remove what was there. Secrets given in SQL rest in plain until a running role seals them, within 5 s, and statement logs may hold them.';
 
 
 --
@@ -3017,6 +3111,34 @@ end $$;
 --
 
 COMMENT ON FUNCTION postrider.set_endpoint_state(endpoint bigint, state text, reason text) IS 'Enables, pauses or disables an endpoint. What was held is released when it is enabled.';
+
+
+--
+-- Name: set_instance_token(text, text, bytea); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.set_instance_token(instance text, token text, token_digest bytea DEFAULT NULL::bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if coalesce(token, '') = '' then
+    raise exception using errcode = 'invalid_parameter_value', message = 'postrider: the token is empty', hint = 'postrider instance token --rotate makes one up.';
+  end if;
+  update postrider.instances i
+  set token = set_instance_token.token, token_digest = coalesce(set_instance_token.token_digest, i.token_digest), updated_at = now()
+  where i.name = set_instance_token.instance;
+  return found;
+exception when unique_violation then
+  raise exception using errcode = 'unique_violation', message = 'postrider: this token is in use', hint = 'Let one be made up, or take one that is random.';
+end $$;
+
+
+--
+-- Name: FUNCTION set_instance_token(instance text, token text, token_digest bytea); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.set_instance_token(instance text, token text, token_digest bytea) IS 'Gives an instance another token; the former one is worth nothing from then on. One that comes sealed brings its SHA-256 along. False when there is no such instance.';
 
 
 --
