@@ -95,7 +95,7 @@ create table postrider.endpoints (
 , constraint endpoints_label_is_a_name check (label ~ '^[A-Za-z0-9_-]{1,50}$')
 , constraint endpoints_channel_is_known check (channel in ('webhook', 'websocket', 'rabbitmq', 'sqs', 'pusher'))
 , constraint endpoints_dialect_is_known check (dialect in ('postrider', 'ryze', 'evolution', 'codechat', 'vzaps'))
-, constraint endpoints_url_is_http check (channel <> 'webhook' or (url ~* '^https?://[^[:space:]]+$' and length(url) <= 2048))
+, constraint endpoints_url_is_http check (channel <> 'webhook' or (url = '' and state = 'disabled') or (url ~* '^https?://[^[:space:]]+$' and length(url) <= 2048))
 , constraint endpoints_state_is_known check (state in ('enabled', 'paused', 'disabled'))
 , constraint endpoints_events_are_names check (array_position(events, null) is null and array_position(events, '') is null)
 , constraint endpoints_attempts_are_some check (max_attempts between 1 and 1000)
@@ -109,7 +109,7 @@ comment on column postrider.endpoints.instance_id is 'Its owner.';
 comment on column postrider.endpoints.label is 'The owner''s name for it.';
 comment on column postrider.endpoints.channel is 'How deliveries go out.';
 comment on column postrider.endpoints.dialect is 'Whose envelope they wear.';
-comment on column postrider.endpoints.url is 'Where they go, without an event suffix.';
+comment on column postrider.endpoints.url is 'Where they go, without an event suffix; empty where a dialect clears it of an endpoint that is disabled.';
 comment on column postrider.endpoints.events is 'Event types it wants; empty means all but those that begin with postrider., which tell of Postrider itself and must be named.';
 comment on column postrider.endpoints.wanted is 'The same as fan-out asks for it: with the names that other dialects have for these events. Kept by trigger; null where nothing is queued.';
 comment on column postrider.endpoints.by_events is 'Whether the event type is appended to the URL.';

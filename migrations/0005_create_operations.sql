@@ -59,7 +59,7 @@ create function postrider.set_endpoint(
 , authorization_header text default null, headers json default null, signing_secret text default null
 , by_events boolean default null, media_base64 boolean default null, schedule text default null
 , max_attempts integer default null, timeout_ms integer default null, max_in_flight integer default null
-, channel text default 'webhook', settings json default null
+, channel text default 'webhook', settings json default null, state text default null
 ) returns bigint
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -88,11 +88,12 @@ begin
   if signing_secret <> '' then perform postrider.check_signing_secret(signing_secret); end if;
   begin
     insert into postrider.endpoints as known (instance_id, label, url, channel, settings, events, dialect, authorization_header, headers, by_events, media_base64
-      , media_fetched, schedule, max_attempts, timeout_ms, max_in_flight)
+      , media_fetched, schedule, max_attempts, timeout_ms, max_in_flight, state)
     values (owner, set_endpoint.label, case when set_endpoint.channel = 'webhook' then set_endpoint.url else coalesce(set_endpoint.url, '') end
       , set_endpoint.channel, sealable_settings, coalesce(set_endpoint.events, '{}'), set_endpoint.dialect, nullif(set_endpoint.authorization_header, '')
       , sealable, coalesce(set_endpoint.by_events, false), coalesce(set_endpoint.media_base64, set_endpoint.dialect = 'postrider')
-      , coalesce(set_endpoint.media_base64, false), coalesce(set_endpoint.schedule, case set_endpoint.dialect when 'evolution' then 'evolution' else 'default' end), set_endpoint.max_attempts, set_endpoint.timeout_ms, set_endpoint.max_in_flight)
+      , coalesce(set_endpoint.media_base64, false), coalesce(set_endpoint.schedule, case set_endpoint.dialect when 'evolution' then 'evolution' else 'default' end), set_endpoint.max_attempts, set_endpoint.timeout_ms, set_endpoint.max_in_flight
+      , coalesce(set_endpoint.state, 'enabled'))
     on conflict on constraint endpoints_label_is_unique do update set
       url = excluded.url
     , settings = case when set_endpoint.settings is null then known.settings else sealable_settings end
@@ -106,6 +107,7 @@ begin
     , max_attempts = coalesce(set_endpoint.max_attempts, known.max_attempts)
     , timeout_ms = coalesce(set_endpoint.timeout_ms, known.timeout_ms)
     , max_in_flight = coalesce(set_endpoint.max_in_flight, known.max_in_flight)
+    , state = coalesce(set_endpoint.state, known.state)
     returning id into made;
   exception when check_violation or not_null_violation then
     raise exception using errcode = 'invalid_parameter_value', message = format('postrider: endpoint %L of instance %L cannot be set: %s', label, instance, sqlerrm),
@@ -118,7 +120,7 @@ begin
   end if;
   return made;
 end $$;
-comment on function postrider.set_endpoint(text, text, text, text[], text, text, json, text, boolean, boolean, text, integer, integer, integer, text, json) is
+comment on function postrider.set_endpoint(text, text, text, text[], text, text, json, text, boolean, boolean, text, integer, integer, integer, text, json, text) is
   'Creates or changes an endpoint by instance, label, channel and dialect; returns its id. A new signing secret leaves the old one live for 24 h; an empty one, an empty authorization_header, headers or settings of {} remove what was there. Secrets given in SQL rest in plain until a running role seals them, within 5 s, and statement logs may hold them.';
 
 create function postrider.check_signing_secret(secret text) returns void

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::auth::{ConfiguredTokens, TokenCache};
+use super::limit::{Minutes, tell_limit};
 use super::manner::{Manner, dress, no_route};
 use super::{codechat, document, evolution, request_id, ryze, v1, vzaps};
 use crate::config::Config;
@@ -40,6 +41,8 @@ pub struct Api {
     pub configured: Arc<ConfiguredTokens>,
     /// Tokens that were good a moment ago.
     pub tokens: Arc<TokenCache>,
+    /// What time it is in the database, for limits that nobody used.
+    pub minutes: Arc<Minutes>,
     /// The largest body that is read.
     pub body_bytes_max: usize,
 }
@@ -66,6 +69,7 @@ impl Api {
             public_url: public_url.trim_end_matches('/').into(),
             configured: Arc::new(ConfiguredTokens::new(configured)),
             tokens: Arc::default(),
+            minutes: Arc::default(),
             body_bytes_max: config.http.body_bytes_max,
             config,
         }
@@ -105,6 +109,9 @@ pub fn router(api: Api) -> Router {
         .fallback(|request: Request| no_route(&MANNERS, request))
         // Bodies are read by our own extractor, to a limit of our own.
         .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(api.clone(), |api, request, next| {
+            tell_limit(&MANNERS, api, request, next)
+        }))
         .layer(from_fn(request_id::identify))
         .with_state(api)
 }

@@ -1,8 +1,22 @@
 //! How often a token may come, counted in Postgres so that it holds over all processes.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
 use super::api::Api;
 use super::fault::{Fault, Kind};
+use super::manner::{ALLOWANCE, Manner, likest, write_allowance};
+use crate::db::Database;
 use crate::model::Access;
+
+/// How long the database's clock is carried on by ours.
+const CARRIED_FOR: Duration = Duration::from_mins(10);
 
 /// So many requests a minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +50,52 @@ pub async fn count(api: &Api, access: &Access, limit: Limit) -> Result<Allowance
         resets_at: resets_at.unix_timestamp(),
         within: requests <= limit.per_minute,
     })
+}
+
+/// What time it is in the database, asked now and then.
+#[derive(Debug, Default)]
+pub struct Minutes(Mutex<Option<(OffsetDateTime, Instant)>>);
+
+impl Minutes {
+    /// When the next minute begins there, in Unix seconds; none where the database does not say.
+    async fn next(&self, database: &Database) -> Option<i64> {
+        let known = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = known.filter(|(_, asked_at)| asked_at.elapsed() < CARRIED_FOR);
+        let (then, asked_at) = if let Some(known) = fresh {
+            known
+        } else {
+            let known = (database.now().await.ok()?, Instant::now());
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+            known
+        };
+        let now = (then + asked_at.elapsed()).unix_timestamp();
+        Some(now - now.rem_euclid(60) + 60)
+    }
+}
+
+/// Writes `X-RateLimit-*` also on responses to which nobody was counted, for nobody had a good token: the limit is whole then.
+pub(super) async fn tell_limit(
+    manners: &'static [&'static Manner],
+    State(api): State<Api>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let manner = likest(manners, request.uri().path());
+    let limit = manner.and_then(|manner| (manner.limit)(request.method(), request.uri()));
+    let mut response = next.run(request).await;
+    let Some(limit) = limit.filter(|_| !response.headers().contains_key(ALLOWANCE)) else {
+        return response;
+    };
+    if let Some(resets_at) = api.minutes.next(&api.database).await {
+        let whole = Allowance {
+            limit: limit.per_minute,
+            remaining: limit.per_minute,
+            resets_at,
+            within: true,
+        };
+        write_allowance(response.headers_mut(), whole);
+    }
+    response
 }
 
 /// The fault of one too many.

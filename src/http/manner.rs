@@ -15,6 +15,9 @@ use super::fault::{Fault, Kind};
 use super::limit::{Allowance, Limit};
 use super::request_id::{REQUEST_ID, RequestId};
 
+/// The header by which it is known whether an allowance was written.
+pub(super) const ALLOWANCE: &str = "x-ratelimit-limit";
+
 /// How one dialect speaks.
 #[derive(Debug)]
 pub struct Manner {
@@ -65,25 +68,30 @@ pub(super) fn dress<S: Clone + Send + Sync + 'static>(
 /// The answer to a path that nobody has, in the manner of those that are most like it.
 pub(super) async fn no_route(manners: &'static [&'static Manner], request: Request) -> Response {
     let path = request.uri().path();
-    let fits = |manner: &&&Manner| {
-        let lengths = manner.prefixes.iter().filter(|prefix| begins(path, prefix));
-        lengths.map(|prefix| prefix.len()).max()
-    };
-    let manner = manners
-        .iter()
-        .filter(|manner| fits(manner).is_some())
-        .max_by_key(|manner| fits(manner));
+    let manner = likest(manners, path);
     let asked = asked(&request);
     let message = format!(
         "there is no {} {path}; /openapi.json lists what there is",
         asked.method
     );
     let fault = Fault::new(Kind::NoRoute, "no_such_route", message);
-    let manner = manner.or(manners.first());
+    let manner = manner.or(manners.first().copied());
     manner.map_or_else(
         || Kind::NoRoute.status().into_response(),
         |manner| (manner.shape)(&fault, &asked),
     )
+}
+
+/// The manner with the longest prefix of a path.
+pub(super) fn likest(manners: &[&'static Manner], path: &str) -> Option<&'static Manner> {
+    let fits = |manner: &&Manner| {
+        let lengths = manner.prefixes.iter().filter(|prefix| begins(path, prefix));
+        lengths.map(|prefix| prefix.len()).max()
+    };
+    let candidates = manners.iter().copied();
+    candidates
+        .filter(|manner| fits(manner).is_some())
+        .max_by_key(fits)
 }
 
 /// Whether a path lies below a prefix.
@@ -128,9 +136,9 @@ async fn speak(manner: &'static Manner, mut request: Request, next: Next) -> Res
 }
 
 /// `X-RateLimit-*`.
-fn write_allowance(headers: &mut HeaderMap, allowance: Allowance) {
+pub(super) fn write_allowance(headers: &mut HeaderMap, allowance: Allowance) {
     let fields = [
-        ("x-ratelimit-limit", i64::from(allowance.limit)),
+        (ALLOWANCE, i64::from(allowance.limit)),
         ("x-ratelimit-remaining", i64::from(allowance.remaining)),
         ("x-ratelimit-reset", allowance.resets_at),
     ];

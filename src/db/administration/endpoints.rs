@@ -256,7 +256,7 @@ async fn call_set_endpoint(
         "-- endpoints.set: by the public function
         select postrider.set_endpoint(instance => $1, url => $2, label => $3, events => $4, dialect => $5, authorization_header => $6
           , by_events => $7, media_base64 => $8, schedule => $9, max_attempts => $10, timeout_ms => $11, max_in_flight => $12, channel => $13
-          , headers => $14::text::json, settings => $15::text::json, signing_secret => $16)",
+          , headers => $14::text::json, settings => $15::text::json, signing_secret => $16, state => $17)",
     )
     .bind(changes.instance)
     .bind(changes.url)
@@ -274,6 +274,7 @@ async fn call_set_endpoint(
     .bind(changes.headers.written("{}", |headers| json(&as_json(headers))))
     .bind(changes.settings.written("{}", json))
     .bind(changes.signing.written("", |secret| seal(secret.text())))
+    .bind(changes.state)
     .persistent(false)
     .fetch_one(&mut **transaction)
     .await
@@ -302,7 +303,7 @@ async fn hold_to(
 ) -> Result<(), Error> {
     let (enabled, twice): (i64, bool) = sqlx::query_as(
         "-- endpoints.hold_to: how many are enabled beside it, and whether one has its URL
-        select count(*) filter (where other.state = 'enabled' and mine.state = 'enabled'), coalesce(bool_or(other.url = mine.url and other.id <> mine.id), false)
+        select count(*) filter (where other.state <> 'disabled' and mine.state <> 'disabled'), coalesce(bool_or(other.url = mine.url and other.id <> mine.id), false)
         from postrider.endpoints mine
         join postrider.endpoints other on (other.instance_id, other.dialect, other.channel) = (mine.instance_id, mine.dialect, mine.channel)
         where mine.id = $1",

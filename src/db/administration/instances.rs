@@ -49,13 +49,14 @@ impl Database {
         new: &NewInstance<'_>,
         keyring: &Keyring,
     ) -> Result<String, Error> {
+        let sealed = keyring.seal(new.token, &mut rand::rng());
         sqlx::query_scalar(
             "-- instances.create: by the public function
             select postrider.create_instance_of(account => $1, name => $2, token => $3, token_digest => $4, sender => $5, details => $6)::text",
         )
         .bind(new.reach.account)
         .bind(new.name)
-        .bind(keyring.seal(new.token, &mut rand::rng()))
+        .bind(sealed)
         .bind(token::digest(new.token).as_slice())
         .bind(new.sender)
         .bind(new.details)
@@ -105,12 +106,13 @@ impl Database {
         token: &SecretString,
         keyring: &Keyring,
     ) -> Result<bool, Error> {
+        let sealed = keyring.seal(token, &mut rand::rng());
         sqlx::query_scalar(
             "-- instances.set_token: by the public function; a trigger makes workers take it over
             select postrider.set_instance_token(instance => $1, token => $2, token_digest => $3)",
         )
         .bind(name)
-        .bind(keyring.seal(token, &mut rand::rng()))
+        .bind(sealed)
         .bind(token::digest(token).as_slice())
         .fetch_one(self.pool())
         .await

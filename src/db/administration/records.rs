@@ -102,6 +102,10 @@ impl Database {
         reach: Reach,
         named: &str,
     ) -> Result<Option<Instance>, Error> {
+        // Postgres takes no NUL in a text, and so nothing is called so.
+        if named.contains('\0') {
+            return Ok(None);
+        }
         sqlx::query_as(
             "-- instances.find: by name or public id, within reach
             select id, uid::text, vzaps_id, name, account_id, token, sender, details, created_at, updated_at

@@ -1,3 +1,4 @@
 //! The HTTP APIs.
 
 mod door;
+mod ryze;

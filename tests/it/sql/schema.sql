@@ -3014,10 +3014,10 @@ COMMENT ON FUNCTION postrider.sealed_state(name text, state text) IS 'For captur
 
 
 --
--- Name: set_endpoint(text, text, text, text[], text, text, json, text, boolean, boolean, text, integer, integer, integer, text, json); Type: FUNCTION; Schema: postrider; Owner: -
+-- Name: set_endpoint(text, text, text, text[], text, text, json, text, boolean, boolean, text, integer, integer, integer, text, json, text); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
-CREATE FUNCTION postrider.set_endpoint(instance text, url text, label text DEFAULT 'default'::text, events text[] DEFAULT NULL::text[], dialect text DEFAULT 'postrider'::text, authorization_header text DEFAULT NULL::text, headers json DEFAULT NULL::json, signing_secret text DEFAULT NULL::text, by_events boolean DEFAULT NULL::boolean, media_base64 boolean DEFAULT NULL::boolean, schedule text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer, timeout_ms integer DEFAULT NULL::integer, max_in_flight integer DEFAULT NULL::integer, channel text DEFAULT 'webhook'::text, settings json DEFAULT NULL::json) RETURNS bigint
+CREATE FUNCTION postrider.set_endpoint(instance text, url text, label text DEFAULT 'default'::text, events text[] DEFAULT NULL::text[], dialect text DEFAULT 'postrider'::text, authorization_header text DEFAULT NULL::text, headers json DEFAULT NULL::json, signing_secret text DEFAULT NULL::text, by_events boolean DEFAULT NULL::boolean, media_base64 boolean DEFAULT NULL::boolean, schedule text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer, timeout_ms integer DEFAULT NULL::integer, max_in_flight integer DEFAULT NULL::integer, channel text DEFAULT 'webhook'::text, settings json DEFAULT NULL::json, state text DEFAULT NULL::text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -3047,11 +3047,12 @@ begin
   if signing_secret <> '' then perform postrider.check_signing_secret(signing_secret); end if;
   begin
     insert into postrider.endpoints as known (instance_id, label, url, channel, settings, events, dialect, authorization_header, headers, by_events, media_base64
-      , media_fetched, schedule, max_attempts, timeout_ms, max_in_flight)
+      , media_fetched, schedule, max_attempts, timeout_ms, max_in_flight, state)
     values (owner, set_endpoint.label, case when set_endpoint.channel = 'webhook' then set_endpoint.url else coalesce(set_endpoint.url, '') end
       , set_endpoint.channel, sealable_settings, coalesce(set_endpoint.events, '{}'), set_endpoint.dialect, nullif(set_endpoint.authorization_header, '')
       , sealable, coalesce(set_endpoint.by_events, false), coalesce(set_endpoint.media_base64, set_endpoint.dialect = 'postrider')
-      , coalesce(set_endpoint.media_base64, false), coalesce(set_endpoint.schedule, case set_endpoint.dialect when 'evolution' then 'evolution' else 'default' end), set_endpoint.max_attempts, set_endpoint.timeout_ms, set_endpoint.max_in_flight)
+      , coalesce(set_endpoint.media_base64, false), coalesce(set_endpoint.schedule, case set_endpoint.dialect when 'evolution' then 'evolution' else 'default' end), set_endpoint.max_attempts, set_endpoint.timeout_ms, set_endpoint.max_in_flight
+      , coalesce(set_endpoint.state, 'enabled'))
     on conflict on constraint endpoints_label_is_unique do update set
       url = excluded.url
     , settings = case when set_endpoint.settings is null then known.settings else sealable_settings end
@@ -3065,6 +3066,7 @@ begin
     , max_attempts = coalesce(set_endpoint.max_attempts, known.max_attempts)
     , timeout_ms = coalesce(set_endpoint.timeout_ms, known.timeout_ms)
     , max_in_flight = coalesce(set_endpoint.max_in_flight, known.max_in_flight)
+    , state = coalesce(set_endpoint.state, known.state)
     returning id into made;
   exception when check_violation or not_null_violation then
     raise exception using errcode = 'invalid_parameter_value', message = format('postrider: endpoint %L of instance %L cannot be set: %s', label, instance, sqlerrm),
@@ -3080,10 +3082,10 @@ end $$;
 
 
 --
--- Name: FUNCTION set_endpoint(instance text, url text, label text, events text[], dialect text, authorization_header text, headers json, signing_secret text, by_events boolean, media_base64 boolean, schedule text, max_attempts integer, timeout_ms integer, max_in_flight integer, channel text, settings json); Type: COMMENT; Schema: postrider; Owner: -
+-- Name: FUNCTION set_endpoint(instance text, url text, label text, events text[], dialect text, authorization_header text, headers json, signing_secret text, by_events boolean, media_base64 boolean, schedule text, max_attempts integer, timeout_ms integer, max_in_flight integer, channel text, settings json, state text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.set_endpoint(instance text, url text, label text, events text[], dialect text, authorization_header text, headers json, signing_secret text, by_events boolean, media_base64 boolean, schedule text, max_attempts integer, timeout_ms integer, max_in_flight integer, channel text, settings json) IS 'Creates or changes an endpoint by instance, label, channel and dialect; returns its id. A new signing secret leaves the old one live for 24 h; an empty one, an empty authorization_header, headers or settings of {} remove what was there. Secrets given in SQL rest in plain until a running role seals them, within 5 s, and statement logs may hold them.';
+COMMENT ON FUNCTION postrider.set_endpoint(instance text, url text, label text, events text[], dialect text, authorization_header text, headers json, signing_secret text, by_events boolean, media_base64 boolean, schedule text, max_attempts integer, timeout_ms integer, max_in_flight integer, channel text, settings json, state text) IS 'Creates or changes an endpoint by instance, label, channel and dialect; returns its id. A new signing secret leaves the old one live for 24 h; an empty one, an empty authorization_header, headers or settings of {} remove what was there. Secrets given in SQL rest in plain until a running role seals them, within 5 s, and statement logs may hold them.';
 
 
 --
@@ -3612,7 +3614,7 @@ CREATE TABLE postrider.endpoints (
     CONSTRAINT endpoints_label_is_a_name CHECK ((label ~ '^[A-Za-z0-9_-]{1,50}$'::text)),
     CONSTRAINT endpoints_state_is_known CHECK ((state = ANY (ARRAY['enabled'::text, 'paused'::text, 'disabled'::text]))),
     CONSTRAINT endpoints_timeout_is_sane CHECK (((timeout_ms >= 1000) AND (timeout_ms <= 60000))),
-    CONSTRAINT endpoints_url_is_http CHECK (((channel <> 'webhook'::text) OR ((url ~* '^https?://[^[:space:]]+$'::text) AND (length(url) <= 2048))))
+    CONSTRAINT endpoints_url_is_http CHECK (((channel <> 'webhook'::text) OR ((url = ''::text) AND (state = 'disabled'::text)) OR ((url ~* '^https?://[^[:space:]]+$'::text) AND (length(url) <= 2048))))
 );
 
 
@@ -3669,7 +3671,7 @@ COMMENT ON COLUMN postrider.endpoints.dialect IS 'Whose envelope they wear.';
 -- Name: COLUMN endpoints.url; Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON COLUMN postrider.endpoints.url IS 'Where they go, without an event suffix.';
+COMMENT ON COLUMN postrider.endpoints.url IS 'Where they go, without an event suffix; empty where a dialect clears it of an endpoint that is disabled.';
 
 
 --
