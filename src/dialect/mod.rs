@@ -181,6 +181,13 @@ impl std::str::FromStr for Dialect {
     }
 }
 
+/// A time as all dialects write it: RFC 3339 in UTC with milliseconds.
+pub fn timestamp(at: OffsetDateTime) -> String {
+    let mut text = Vec::with_capacity(24);
+    json::timestamp(&mut text, at);
+    String::from_utf8(text).expect("digits and signs are ASCII")
+}
+
 /// The body that receivers of `dialect` expect around an event's data.
 pub fn envelope(dialect: Dialect, parts: &Parts<'_>) -> Bytes {
     match dialect {

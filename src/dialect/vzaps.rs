@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::{Dialect, Parts, json};
 
@@ -9,29 +10,75 @@ use super::{Dialect, Parts, json};
 pub(super) const ALL: &str = "All";
 
 /// The keys, quotes and braces that are put around an event.
-const FRAME_BYTES: usize = 24;
+const FRAME_BYTES: usize = 40;
 
-/// What of an event's data is looked at.
-#[derive(Deserialize)]
-struct Tagged<'a> {
+/// What is looked for at the top of an event's data, each part as it stands.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Outline<'a> {
     #[serde(borrow, rename = "type")]
-    name: std::borrow::Cow<'a, str>,
+    name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    media_url: Option<&'a RawValue>,
+    #[serde(borrow)]
+    media: Option<&'a RawValue>,
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow)]
+    url: Option<&'a RawValue>,
+}
+
+impl<'a> Outline<'a> {
+    /// Of an object; of anything else there is none.
+    fn of(json: &'a [u8]) -> Self {
+        if !json.trim_ascii_start().starts_with(b"{") {
+            return Self::default();
+        }
+        serde_json::from_slice(json).unwrap_or_default()
+    }
+
+    /// The same of a part.
+    fn of_part(part: Option<&'a RawValue>) -> Self {
+        part.map(|part| Self::of(part.get().as_bytes()))
+            .unwrap_or_default()
+    }
+
+    /// Whether it says itself that it is this event.
+    fn is_called(&self, name: &str) -> bool {
+        let said = self.name.map(RawValue::get);
+        said.and_then(|said| serde_json::from_str::<String>(said).ok())
+            .is_some_and(|said| said == name)
+    }
+
+    /// Where its media lies, as a JSON string: `media_url`, `media.url` or `message.media.url`.
+    fn media_url(&self) -> Option<&'a str> {
+        let in_media = Self::of_part(self.media).url;
+        let in_message = Self::of_part(Self::of_part(self.message).media).url;
+        let places = [self.media_url, in_media, in_message];
+        let mut texts = places.into_iter().flatten().map(RawValue::get);
+        texts.find(|text| text.starts_with('"') && text.len() > 2)
+    }
 }
 
 /// The body a `VZaps` consumer expects. Data that says itself which event it is (`{"type": "Message", …}`) goes as it stands;
-/// any other becomes the `event` beside the name.
+/// any other becomes the `event` beside the name, and the URL of its media, where it has one, stands beside it too.
 pub(super) fn envelope(parts: &Parts<'_>) -> Bytes {
     let name = Dialect::Vzaps.name(parts.event_type);
-    let is_object = parts.data.trim_ascii_start().starts_with(b"{");
-    let tagged = serde_json::from_slice::<Tagged<'_>>(parts.data);
-    if is_object && tagged.is_ok_and(|tagged| tagged.name == name) {
+    let outline = Outline::of(parts.data);
+    if outline.is_called(name) {
         return Bytes::copy_from_slice(parts.data);
     }
-    let mut out = Vec::with_capacity(FRAME_BYTES + name.len() + parts.data.len());
+    let media_url = outline.media_url();
+    let more = name.len() + media_url.map_or(0, str::len);
+    let mut out = Vec::with_capacity(FRAME_BYTES + more + parts.data.len());
     out.extend_from_slice(br#"{"type":"#);
     json::string(&mut out, name);
     out.extend_from_slice(br#","event":"#);
     out.extend_from_slice(parts.data);
+    if let Some(url) = media_url {
+        out.extend_from_slice(br#","media_url":"#);
+        out.extend_from_slice(url.as_bytes());
+    }
     out.push(b'}');
     out.into()
 }
@@ -73,6 +120,20 @@ mod tests {
             r#"{"type":"group.flow","event":{"type":"joined"}}"#,
         );
         check("Connected", "null", r#"{"type":"Connected","event":null}"#);
+        let with_media = |data: &str| {
+            let expected = format!(
+                r#"{{"type":"Message","event":{data},"media_url":"https://m.example/\u00e9"}}"#
+            );
+            check("message.exchange", data, &expected);
+        };
+        with_media(r#"{"message":{"media":{"url":"https://m.example/\u00e9"}}}"#);
+        with_media(r#"{"media":{"url":"https://m.example/\u00e9"},"message":"x"}"#);
+        with_media(r#"{"media_url":"https://m.example/\u00e9","media":null}"#);
+        check(
+            "Message",
+            r#"{"media":"none","media_url":"","message":{"media":{"url":null}}}"#,
+            r#"{"type":"Message","event":{"media":"none","media_url":"","message":{"media":{"url":null}}}}"#,
+        );
         check(
             "Connected",
             r#"["Connected"]"#,

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::api::Api;
 use super::fault::{Fault, Kind};
+use super::object;
 
 /// A body that has not arrived by then is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -50,6 +51,10 @@ impl<T: Serialize> IntoResponse for Json<T> {
 
 /// Parses a body, naming the place of what is wrong.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
+    if bytes.trim_ascii_start().starts_with(b"[") && object::is_expected::<T>() {
+        let message = "the body: expected an object, not an array";
+        return Err(Fault::invalid("the body", message));
+    }
     let mut from = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut from).map_err(|error| {
         let path = error.path().to_string();

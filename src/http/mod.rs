@@ -27,6 +27,7 @@
 //!   `caller.instance(…)`, and so never lies beyond what the token is good for.
 //! - **What is sent:** [`extract::Json`], [`extract::Query`], [`extract::Path`]: ours, not axum's, because theirs answer errors
 //!   in a shape of their own. Whatever body there is: [`extract::read`] and [`extract::parse`].
+//! - **Where deliveries go:** every URL that a caller gives is looked at by [`target::check_target`] before it is kept.
 //! - **What goes wrong:** return a [`fault::Fault`]; `?` on a `db::Error` makes one. The manner's `shape` writes it as clients
 //!   of the dialect expect, also for an unknown path below its `prefixes`, a method that is not allowed and a panic.
 //! - **How often:** `MANNER.limit` names a bucket and a number for a request; tokens are counted over all processes, and
@@ -47,9 +48,11 @@ pub mod limit;
 pub mod manner;
 mod metrics;
 mod mount;
+mod object;
 mod request_id;
 mod routes;
 pub mod ryze;
+pub mod target;
 pub mod v1;
 pub mod vzaps;
 

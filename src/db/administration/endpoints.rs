@@ -139,6 +139,13 @@ pub struct EndpointRules {
     pub url_once: bool,
 }
 
+impl EndpointRules {
+    /// Whether there is anything to look at.
+    fn are_some(self) -> bool {
+        self.enabled_max.is_some() || self.url_once
+    }
+}
+
 impl Database {
     /// Makes or changes an endpoint, all of it or nothing, and answers with its id.
     pub async fn set_endpoint(
@@ -146,21 +153,15 @@ impl Database {
         changes: &EndpointChanges<'_>,
         keyring: &Keyring,
     ) -> Result<i64, Error> {
-        let seal = |secret: &SecretString| keyring.seal(secret, &mut rand::rng());
         let mut transaction = self
             .pool()
             .begin()
             .await
             .map_err(Error::doing("set the endpoint"))?;
-        let ruled = changes.rules.enabled_max.is_some() || changes.rules.url_once;
-        if ruled {
+        if changes.rules.are_some() {
             lock_instance(&mut transaction, changes.instance).await?;
         }
-        let id = call_set_endpoint(&mut transaction, changes, &seal).await?;
-        set_state(&mut transaction, id, changes.state).await?;
-        if ruled {
-            hold_to(&mut transaction, id, changes.rules).await?;
-        }
+        let id = write_endpoint(&mut transaction, changes, keyring).await?;
         transaction
             .commit()
             .await
@@ -235,14 +236,31 @@ impl Database {
         secret: &SigningSecret,
         keyring: &Keyring,
     ) -> Result<(), Error> {
+        // Before the statement: a random generator cannot be held while it runs.
+        let sealed = keyring.seal(secret.text(), &mut rand::rng());
         sqlx::query("select postrider.rotate_signing_secret(endpoint => $1, secret => $2)")
             .bind(id)
-            .bind(keyring.seal(secret.text(), &mut rand::rng()))
+            .bind(sealed)
             .execute(self.pool())
             .await
             .map_err(Error::refusal_or_doing("rotate the signing secret"))?;
         Ok(())
     }
+}
+
+/// Makes or changes an endpoint, and looks at the rules; where there are any, the instance is locked.
+pub(super) async fn write_endpoint(
+    transaction: &mut sqlx::PgTransaction<'_>,
+    changes: &EndpointChanges<'_>,
+    keyring: &Keyring,
+) -> Result<i64, Error> {
+    let seal = |secret: &SecretString| keyring.seal(secret, &mut rand::rng());
+    let id = call_set_endpoint(transaction, changes, &seal).await?;
+    set_state(transaction, id, changes.state).await?;
+    if changes.rules.are_some() {
+        hold_to(transaction, id, changes.rules).await?;
+    }
+    Ok(id)
 }
 
 /// The public function, with secrets in a sealed form; what is empty removes.
@@ -282,7 +300,7 @@ async fn call_set_endpoint(
 }
 
 /// One writer at a time for an instance, so that what is counted stays so.
-async fn lock_instance(
+pub(super) async fn lock_instance(
     transaction: &mut sqlx::PgTransaction<'_>,
     instance: &str,
 ) -> Result<(), Error> {

@@ -3,16 +3,22 @@
 //! Secrets are sealed here, before they are written, so that no statement and no log of one ever holds them in plain.
 
 mod accounts;
+mod directory;
 mod endpoints;
 mod instances;
+mod logs;
+mod patches;
 mod publish;
 mod queue;
 mod records;
 mod tokens;
 
 pub use accounts::Account;
+pub use directory::{InstanceOrder, InstanceSearch, InstanceWithWebhook};
 pub use endpoints::{Change, EndpointChanges, EndpointLine, EndpointRules};
 pub use instances::{InstanceLine, NewInstance};
+pub use logs::{DeliveryLog, LogFilter};
+pub use patches::{ChangeOfEvents, EndpointPatch};
 pub use publish::NewEvent;
 pub use queue::{AttemptLine, DeadLetter, QueueLine, Requeue, TestResult};
 pub use records::{EndpointFilter, EndpointRecord, Instance};

@@ -1,0 +1,169 @@
+//! Deliveries as a log of webhooks: those of one dialect's endpoints of one instance, the latest first.
+
+use sqlx::FromRow;
+use time::OffsetDateTime;
+
+use super::Instance;
+use crate::db::{Database, Error};
+
+/// A delivery, with what its last attempt said.
+#[derive(Debug, Clone, FromRow)]
+pub struct DeliveryLog {
+    /// The delivery.
+    pub id: i64,
+    /// The event; none for a row without one.
+    pub event_id: Option<String>,
+    /// As it was emitted.
+    pub event_type: String,
+    /// When it happened.
+    pub occurred_at: OffsetDateTime,
+    /// Where it goes.
+    pub url: String,
+    /// pending, delivered or failed.
+    pub status: String,
+    /// Attempts made in this cycle.
+    pub attempts: i32,
+    /// When they reach it, the delivery has failed.
+    pub max_attempts: i32,
+    /// What the last failure said.
+    pub last_error: Option<String>,
+    /// The HTTP status of the last attempt, where one arrived.
+    pub response_status: Option<i32>,
+    /// When it was queued.
+    pub created_at: OffsetDateTime,
+    /// When its state last changed.
+    pub updated_at: OffsetDateTime,
+    /// When it is due.
+    pub next_retry_at: OffsetDateTime,
+    /// The event's JSON body.
+    pub payload: Vec<u8>,
+}
+
+/// Which part of a log. What is none does not narrow it.
+#[derive(Debug, Clone, Default)]
+pub struct LogFilter<'a> {
+    /// With this status.
+    pub status: Option<&'a str>,
+    /// Of this event, as the dialect calls it.
+    pub event: Option<&'a str>,
+    /// Queued since then.
+    pub since: Option<OffsetDateTime>,
+    /// Queued before.
+    pub until: Option<OffsetDateTime>,
+}
+
+/// The condition that the log of an instance's endpoints of one dialect is read by, with a filter's parameters.
+macro_rules! logged {
+    () => {
+        "delivery.endpoint_id = any (array(
+              select endpoint.id from postrider.endpoints endpoint
+              where endpoint.instance_id = $1 and endpoint.dialect = $2 and endpoint.channel = 'webhook'))
+            and ($3::text is null or delivery.status = $3)
+            and ($4::text is null or delivery.event_type = any (postrider.wanted_types($2, array[$4])))
+            and ($5::timestamptz is null or delivery.created_at >= $5)
+            and ($6::timestamptz is null or delivery.created_at < $6)"
+    };
+}
+
+/// What a line of the log has, but for the payload.
+macro_rules! line {
+    () => {
+        "delivery.id, case when delivery.event_id is not null then postrider.event_id(delivery.event_id, delivery.event_nonce) end as event_id
+              , delivery.event_type, coalesce(delivery.event_at, delivery.created_at) as occurred_at, delivery.url, delivery.status
+              , delivery.attempts, delivery.max_attempts, delivery.last_error, delivery.created_at, delivery.updated_at, delivery.next_retry_at
+              , (select attempt.status from postrider.attempts attempt where attempt.delivery_id = delivery.id
+                 order by attempt.at desc, attempt.attempt desc limit 1) as response_status"
+    };
+}
+
+impl Database {
+    /// A page of the log, the latest first and without payloads, and how many lines there are in all.
+    pub async fn delivery_logs(
+        &self,
+        instance: &Instance,
+        dialect: &str,
+        filter: &LogFilter<'_>,
+        (offset, limit): (i64, i64),
+    ) -> Result<(Vec<DeliveryLog>, i64), Error> {
+        let total = sqlx::query_scalar(concat!(
+            "-- logs.count: deliveries of one instance's endpoints of a dialect
+            select count(*) from postrider.webhook_queue delivery where ",
+            logged!()
+        ))
+        .bind(instance.id)
+        .bind(dialect)
+        .bind(filter.status)
+        .bind(filter.event)
+        .bind(filter.since)
+        .bind(filter.until)
+        .fetch_one(self.pool())
+        .await
+        .map_err(Error::refusal_or_doing("count deliveries"))?;
+        let lines = sqlx::query_as(concat!(
+            "-- logs.search: deliveries of one instance's endpoints of a dialect
+            select ",
+            line!(),
+            ", ''::bytea as payload from postrider.webhook_queue delivery where ",
+            logged!(),
+            " order by delivery.id desc offset $7 limit $8"
+        ))
+        .bind(instance.id)
+        .bind(dialect)
+        .bind(filter.status)
+        .bind(filter.event)
+        .bind(filter.since)
+        .bind(filter.until)
+        .bind(offset)
+        .bind(limit)
+        .fetch_all(self.pool())
+        .await
+        .map_err(Error::refusal_or_doing("search deliveries"))?;
+        Ok((lines, total))
+    }
+
+    /// One line of the log, with the payload.
+    pub async fn delivery_log(
+        &self,
+        instance: &Instance,
+        dialect: &str,
+        id: i64,
+    ) -> Result<Option<DeliveryLog>, Error> {
+        sqlx::query_as(concat!(
+            "-- logs.get: a delivery of one instance's endpoints of a dialect
+            select ",
+            line!(),
+            ", delivery.payload from postrider.webhook_queue delivery
+            join postrider.endpoints endpoint on endpoint.id = delivery.endpoint_id
+            where delivery.id = $3 and endpoint.instance_id = $1 and endpoint.dialect = $2 and endpoint.channel = 'webhook'"
+        ))
+        .bind(instance.id)
+        .bind(dialect)
+        .bind(id)
+        .fetch_optional(self.pool())
+        .await
+        .map_err(Error::refusal_or_doing("read a delivery"))
+    }
+
+    /// Sends a delivery of the log once more: one that is pending becomes due, any other gets a new cycle. False where there is none.
+    pub async fn retry_delivery(
+        &self,
+        instance: &Instance,
+        dialect: &str,
+        id: i64,
+    ) -> Result<bool, Error> {
+        let moved = sqlx::query(
+            "-- logs.retry: as an operator would do it
+            update postrider.webhook_queue delivery set status = 'pending', next_retry_at = now()
+            from postrider.endpoints endpoint
+            where delivery.id = $3 and endpoint.id = delivery.endpoint_id
+              and endpoint.instance_id = $1 and endpoint.dialect = $2 and endpoint.channel = 'webhook'",
+        )
+        .bind(instance.id)
+        .bind(dialect)
+        .bind(id)
+        .execute(self.pool())
+        .await
+        .map_err(Error::refusal_or_doing("retry the delivery"))?;
+        Ok(moved.rows_affected() > 0)
+    }
+}
