@@ -1,4 +1,6 @@
 //! The HTTP APIs.
 
+mod codechat;
 mod door;
 mod ryze;
+mod vzaps;

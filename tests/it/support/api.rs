@@ -172,6 +172,12 @@ impl Answered {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
+    /// What its status is called.
+    pub(crate) fn reason(&self) -> &'static str {
+        let status = reqwest::StatusCode::from_u16(self.status).unwrap();
+        status.canonical_reason().unwrap_or_default()
+    }
+
     /// A header; empty where there is none.
     pub(crate) fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);

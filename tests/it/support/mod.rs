@@ -9,6 +9,7 @@ pub(crate) mod pooler;
 pub(crate) mod postgres;
 pub(crate) mod promtool;
 pub(crate) mod proxy;
+pub(crate) mod python;
 pub(crate) mod receiver;
 pub(crate) mod skip;
 pub(crate) mod wait;
