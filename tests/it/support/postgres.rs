@@ -1,7 +1,8 @@
 //! A Postgres for the tests: one server for the whole process, a fresh database for each test.
 //!
 //! The server is our own embedded one, made in a temporary directory; the kernel ends it when the test process ends,
-//! however it ends. `TEST_DATABASE_URL` names another server to use, as a superuser or one who may create databases.
+//! however it ends. `TEST_DATABASE_URL` names another server to use, as a superuser or one who may create databases;
+//! `TEST_POSTGRES_BIN` names the directory of another PostgreSQL's programs, for all servers that tests start.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -229,6 +230,7 @@ async fn throw_away(data_dir: PathBuf, settings: &[(&str, &str)]) -> Cluster {
 pub(crate) fn options() -> Options {
     Options {
         executable: env!("CARGO_BIN_EXE_postrider").into(),
+        binaries: std::env::var_os("TEST_POSTGRES_BIN").map(PathBuf::from),
         ..Options::default()
     }
 }
