@@ -11,5 +11,11 @@ union all
 select stored.place, min(stored.text), count(*) from stored where stored.text like 'sealed:%'
 group by stored.place, split_part(stored.text, ':', 3)
 union all
-select 'rows of webhook_queue', null, count(*) from postrider.webhook_queue
-where auth_header is not null and auth_header not like 'sealed:%' having count(*) > 0
+-- Those that came in plain are written down, so that nobody need read the whole queue: "offset 0" keeps the planner from it.
+select 'rows of webhook_queue', null, count(*) from postrider.unsealed_rows unsealed
+cross join lateral (
+  select from postrider.webhook_queue queue
+  where queue.id = unsealed.delivery_id and queue.auth_header is not null and queue.auth_header not like 'sealed:%'
+  offset 0
+) plain
+having count(*) > 0

@@ -1,7 +1,7 @@
 -- queue.hold: set aside what is due for a target that is not to be sent to now
 --
--- $1 its lane, $2 the target, $3 for how long (s). Rows that somebody works on are left alone. The limit is no parameter:
--- knowing it the planner reads a backlog from its beginning, not knowing it the whole of it each time.
+-- $1 its lane, $2 the target, $3 for how long (s). Rows that somebody works on are left alone. To be run with bitmaps off, and
+-- the limit is no parameter: so a backlog is read from its beginning, and not the whole of it each time.
 with due as materialized (
   select queue.id
   from postrider.webhook_queue queue
@@ -15,7 +15,6 @@ with due as materialized (
   for no key update skip locked
 )
 update postrider.webhook_queue queue
-set next_retry_at = now() + make_interval(secs => $3)
-  , held_until = now() + make_interval(secs => $3)
+set next_retry_at = postrider.set_aside_until($2, $3)
 where queue.id = any (array(select due.id from due))
   and set_config('synchronous_commit', 'off', true) is not null

@@ -2,7 +2,7 @@
 --
 -- $1 deliveries, $2 their tokens, $3 the wait (s), null for "as it was". No attempt is counted.
 with held as materialized (
-  select queue.id, result.wait_s
+  select queue.id, queue.target, result.wait_s
   from unnest($1::bigint[], $2::bigint[], $3::double precision[]) as result(delivery, token, wait_s)
   join postrider.webhook_queue queue
     on queue.id = result.delivery and queue.lease_token = result.token -- and so pending: nothing else is leased
@@ -13,8 +13,7 @@ with held as materialized (
 update postrider.webhook_queue queue
 set lease_until = null
   , lease_token = null
-  , next_retry_at = case when held.wait_s is null then queue.next_retry_at else now() + make_interval(secs => held.wait_s) end
-  , held_until = coalesce(now() + make_interval(secs => held.wait_s), queue.held_until)
+  , next_retry_at = case when held.wait_s is null then queue.next_retry_at else postrider.set_aside_until(held.target, held.wait_s) end
 from held
 where queue.id = held.id
 returning queue.id

@@ -267,14 +267,23 @@ impl Database {
     /// Sets aside what is due for a target. Answers with how many, at most [`HELD_BATCH`].
     pub async fn hold(&self, target: i64, wait: Duration) -> Result<u64, Error> {
         let lane = self.lane_of(target).await?;
-        let done = sqlx::query(include_str!("../../sql/queue/hold.sql"))
-            .bind(lane)
-            .bind(target)
-            .bind(wait.as_secs_f64())
-            .execute(self.pool())
-            .await
-            .map_err(Error::doing("hold deliveries"))?;
-        Ok(done.rows_affected())
+        let held = async {
+            let mut transaction = self.pool().begin().await?;
+            // A backlog is read from its beginning, in order; as a bitmap the whole of it is read and sorted each time.
+            sqlx::raw_sql("set local enable_bitmapscan = off")
+                .execute(&mut *transaction)
+                .await?;
+            let done = sqlx::query(include_str!("../../sql/queue/hold.sql"))
+                .bind(lane)
+                .bind(target)
+                .bind(wait.as_secs_f64())
+                .persistent(false)
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok(done.rows_affected())
+        };
+        held.await.map_err(Error::doing("hold deliveries"))
     }
 
     /// Makes due again what was set aside for a target. Answers with how many, at most [`HELD_BATCH`].

@@ -58,7 +58,7 @@ pub(super) fn server(config: &Config, server: &Server) -> Vec<Finding> {
         findings.push(Finding::failure(
             "server",
             "it is a standby: nothing can be written there",
-            "let DATABASE_URL name the primary (several hosts may stand in it, with target_session_attrs=read-write)",
+            "let DATABASE_URL name the primary, by a name that follows it",
         ));
     }
     if !server.fsyncs {

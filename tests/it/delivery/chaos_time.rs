@@ -29,6 +29,17 @@ async fn a_transaction_held_open_for_the_whole_run_holds_up_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_commit_is_delivered_within_about_a_second_though_newer_rows_passed_it() {
+    commit_late(Duration::from_secs(3)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "half a minute; the same as the one before it"]
+async fn a_commit_that_is_half_a_minute_late_is_delivered_within_about_a_second() {
+    commit_late(Duration::from_secs(30)).await;
+}
+
+/// A producer commits so late, beside others.
+async fn commit_late(late_by: Duration) {
     let app = TestApp::start().await;
     let endpoint = app.endpoint("shop").create().await;
     let worker = app
@@ -43,7 +54,7 @@ async fn a_late_commit_is_delivered_within_about_a_second_though_newer_rows_pass
             .await
             .unwrap();
     let mut events = Vec::new();
-    let until_then = Instant::now() + Duration::from_secs(3);
+    let until_then = Instant::now() + late_by;
     while Instant::now() < until_then {
         events.push(app.emit("order.paid", "{}").await);
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -99,12 +110,27 @@ async fn a_worker_whose_clock_is_ten_minutes_off_goes_by_the_databases() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_rows_with_one_timestamp_are_each_delivered_once() {
+    deliver_with_one_timestamp(scaled(10_000)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes; the same as the one before it"]
+async fn three_hundred_thousand_rows_with_one_timestamp_are_each_delivered_once() {
+    deliver_with_one_timestamp(300_000).await;
+}
+
+/// So many rows of one statement, by two workers.
+async fn deliver_with_one_timestamp(rows: usize) {
     let app = TestApp::start().await;
     let endpoint = app.endpoint("shop").max_in_flight(100).create().await;
     let workers = [app.worker().start().await, app.worker().start().await];
     let started = Instant::now();
-    let events = app.emit_many(scaled(10_000)).await;
-    app.drained_within(Duration::from_mins(5)).await;
+    let events = app.emit_many(rows).await;
+    let stamps: i64 = app
+        .value("select count(distinct next_retry_at) from postrider.webhook_queue where lease_token is null and attempts = 0")
+        .await;
+    assert!(stamps <= 1, "{stamps} timestamps");
+    app.drained_within(Duration::from_mins(20)).await;
     println!("{} events in {:?}", events.len(), started.elapsed());
     assert_eq!(app.assert_seen(&endpoint, &events), 0);
     app.finish(workers).await;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::support::app::TestApp;
 use crate::support::receiver::Answer;
 use crate::support::wait::{PATIENCE, scaled, until};
@@ -16,43 +18,88 @@ fn hasty(app: &TestApp) -> WorkerBuilder {
         .set("worker.in_flight_per_endpoint_max", 100)
 }
 
+/// How workers are killed.
+struct Killing {
+    kills: usize,
+    every: Duration,
+    /// No kill before so many requests are with the receivers.
+    in_flight_min: usize,
+    /// How long a receiver takes to answer.
+    answer_after: Duration,
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_killed_every_second_with_hundreds_in_flight_lose_nothing() {
+    kill_workers(Killing {
+        kills: scaled(6),
+        every: Duration::from_secs(1),
+        in_flight_min: 100,
+        answer_after: Duration::from_millis(100),
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a minute; the same as the one before it"]
+async fn workers_killed_every_five_seconds_with_a_thousand_in_flight_lose_nothing() {
+    kill_workers(Killing {
+        kills: 6,
+        every: Duration::from_secs(5),
+        in_flight_min: 1000,
+        answer_after: Duration::from_millis(900),
+    })
+    .await;
+}
+
+/// Kills one of two workers again and again, while events come.
+async fn kill_workers(killing: Killing) {
     let app = TestApp::start().await;
-    let slow = Answer::ok().after(Duration::from_millis(100));
+    let slow = Answer::ok().after(killing.answer_after);
     let mut endpoints = Vec::new();
     for label in ["a", "b", "c"] {
         endpoints.push(app.endpoint(label).answering(slow.clone()).create().await);
     }
-    let mut workers = vec![hasty(&app).spawn(), hasty(&app).spawn()];
+    let start = || {
+        hasty(&app)
+            .set("worker.timeout_ms", 5000)
+            .set("worker.lease_s", 10)
+            .set("worker.in_flight_per_endpoint_max", 400)
+            .spawn()
+    };
+    let mut workers = vec![start(), start()];
     workers[0].ready().await;
     let mut events = Vec::new();
-    let kills = scaled(6);
     let mut ticks = tokio::time::interval(Duration::from_millis(100));
     let mut lost_at_most = 0;
-    for _ in 0..kills {
-        for _ in 0..10 {
+    let in_flight = || -> usize {
+        endpoints
+            .iter()
+            .map(|endpoint| endpoint.receiver.concurrency())
+            .sum()
+    };
+    for _ in 0..killing.kills {
+        let round = Instant::now();
+        while round.elapsed() < killing.every || in_flight() < killing.in_flight_min {
+            assert!(round.elapsed() < PATIENCE, "{} in flight", in_flight());
             ticks.tick().await;
             events.extend(app.emit_many(60).await);
         }
         let victim = workers.remove(0);
-        let in_flight: usize = endpoints
-            .iter()
-            .map(|endpoint| endpoint.receiver.concurrency())
-            .sum();
+        let with_receivers = in_flight();
         victim.kill();
         // What its receivers were answering, and what they had answered and it had not written: one batch.
-        lost_at_most += in_flight + 300;
-        workers.push(hasty(&app).spawn());
+        lost_at_most += with_receivers + 300;
+        workers.push(start());
     }
-    app.drained_within(Duration::from_mins(2)).await;
+    app.drained_within(Duration::from_mins(5)).await;
     let twice: usize = endpoints
         .iter()
         .map(|endpoint| app.assert_seen(endpoint, &events))
         .sum();
     println!(
-        "{} events, {kills} kills, {twice} delivered twice",
-        events.len()
+        "{} events, {} kills, {twice} delivered twice",
+        events.len(),
+        killing.kills
     );
     assert!(
         twice <= lost_at_most,
@@ -160,6 +207,11 @@ async fn what_an_operator_has_locked_is_returned_by_an_ending_worker_once_it_is_
     worker.ready().await;
     app.emit_many(100).await;
     endpoint.receiver.wait_for(5).await;
+    let leased = "select count(*) from postrider.webhook_queue where lease_token is not null";
+    until("many are claimed", PATIENCE, async || {
+        app.value::<i64>(leased).await >= 20
+    })
+    .await;
     let mut operator = app.pool().begin().await.unwrap();
     // The last ones: they have not started.
     let locked: Vec<i64> = sqlx::query_scalar(
@@ -170,7 +222,6 @@ async fn what_an_operator_has_locked_is_returned_by_an_ending_worker_once_it_is_
     .unwrap();
     assert_eq!(locked.len(), 10);
     worker.signal(Signal::SIGTERM);
-    let leased = "select count(*) from postrider.webhook_queue where lease_token is not null";
     until("only those are left", PATIENCE, async || {
         app.value::<i64>(leased).await == 10
     })

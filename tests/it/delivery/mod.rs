@@ -2,6 +2,7 @@
 
 mod basics;
 mod chaos_postgres;
+mod chaos_standby;
 mod chaos_time;
 mod chaos_workers;
 mod dialects;

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use postrider::db::doorbell::{DoorbellSettings, Hearing};
-use sqlx::PgConnection;
+use sqlx::{ConnectOptions, PgConnection};
 
 use super::support::{
     Loser, RingCount, Watcher, database, emit, locks, only_the_bell, prepare, someone_sleeps, until,
 };
+use crate::support::app::TestApp;
 use crate::support::pooler::{Mode, Pooler};
 use crate::support::postgres::{OwnCluster, TestDatabase};
 use crate::support::proxy::Proxy;
@@ -144,6 +146,30 @@ async fn a_listener_that_stopped_does_not_keep_the_bell_ringing() {
     assert_eq!(rings.rings().await, 0, "the bell still rings");
     proxy.mend();
     someone_sleeps(&mut writer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_stopped_does_not_keep_the_bell_ringing_and_delivers_when_it_goes_on() {
+    let app = TestApp::start().await;
+    let endpoint = app.endpoint("shop").create().await;
+    let mut process = app.worker().set("doorbell.floor_poll_ms", 60_000).spawn();
+    process.ready().await;
+    let mut writer = app.options().connect().await.unwrap();
+    someone_sleeps(&mut writer).await;
+    process.signal(Signal::SIGSTOP);
+    until("the server takes the lock away", PATIENCE, async || {
+        locks(&mut writer).await == 0
+    })
+    .await;
+    let database = TestDatabase::at(app.options());
+    let mut rings = RingCount::start(&database).await;
+    let events = app.emit_many(5).await;
+    assert_eq!(rings.rings().await, 0, "the bell still rings");
+    assert_eq!(endpoint.receiver.count(), 0, "it is stopped");
+    process.signal(Signal::SIGCONT);
+    app.drained().await;
+    app.assert_seen(&endpoint, &events);
+    process.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1361,7 +1361,6 @@ CREATE TABLE postrider.webhook_queue (
     lease_token bigint,
     target bigint NOT NULL,
     lane postrider.lane_number NOT NULL,
-    held_until timestamp with time zone,
     CONSTRAINT webhook_queue_lease_is_sound CHECK ((((lease_token IS NULL) = (lease_until IS NULL)) AND (((status)::text = 'pending'::text) OR (lease_token IS NULL))))
 )
 WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='20000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='200000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='200000', autovacuum_vacuum_cost_delay='0', vacuum_truncate=off, toast.autovacuum_vacuum_scale_factor='0.05', toast.autovacuum_vacuum_cost_delay='0', toast.vacuum_truncate=off);
@@ -1541,13 +1540,6 @@ COMMENT ON COLUMN postrider.webhook_queue.target IS 'What fairness and the break
 --
 
 COMMENT ON COLUMN postrider.webhook_queue.lane IS 'Hash lane of the target, 0 to 63: bounds what one busy target can be in the way of.';
-
-
---
--- Name: COLUMN webhook_queue.held_until; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.webhook_queue.held_until IS 'Equal to next_retry_at while the row is set aside because its endpoint is not to be sent to.';
 
 
 --
@@ -3011,6 +3003,24 @@ CREATE FUNCTION postrider.sealed_state(name text, state text) RETURNS text
 --
 
 COMMENT ON FUNCTION postrider.sealed_state(name text, state text) IS 'For captures: a state and the proof that a trigger of this transaction wrote it.';
+
+
+--
+-- Name: set_aside_until(bigint, double precision); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.set_aside_until(target bigint, wait_s double precision) RETURNS timestamp with time zone
+    LANGUAGE sql STABLE
+    AS $$
+  select date_trunc('second', now() + make_interval(secs => wait_s + 1)) + make_interval(secs => abs(target % 1000000) / 1000000.0)
+$$;
+
+
+--
+-- Name: FUNCTION set_aside_until(target bigint, wait_s double precision); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.set_aside_until(target bigint, wait_s double precision) IS 'When rows of a target are due again that are set aside for so long: at the moment in a second that is the target''s.';
 
 
 --

@@ -4,7 +4,9 @@
 //! however it ends. `TEST_DATABASE_URL` names another server to use, as a superuser or one who may create databases;
 //! `TEST_POSTGRES_BIN` names the directory of another PostgreSQL's programs, for all servers that tests start.
 
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::str::FromStr;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -31,6 +33,11 @@ pub(crate) struct TestDatabase {
 }
 
 impl TestDatabase {
+    /// One that is reached in this way.
+    pub(crate) fn at(options: PgConnectOptions) -> TestDatabase {
+        TestDatabase { options }
+    }
+
     /// How to connect to it.
     pub(crate) fn options(&self) -> PgConnectOptions {
         self.options.clone()
@@ -188,6 +195,34 @@ impl OwnCluster {
         )
         .unwrap();
         cluster.exited().await;
+    }
+
+    /// A standby that streams from it. Both are the same server until one of them is lost.
+    pub(crate) async fn with_standby(&mut self) -> OwnCluster {
+        self.stop().await;
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let directory = own_directory().join(format!("own-{number}"));
+        let copied = Command::new("cp")
+            .arg("-a")
+            .args([&self.directory, &directory])
+            .status()
+            .unwrap();
+        assert!(copied.success());
+        let signal = directory.join("cluster/standby.signal");
+        std::fs::write(&signal, "").unwrap();
+        let owner = std::fs::metadata(directory.join("cluster")).unwrap();
+        chown(&signal, Some(owner.uid()), Some(owner.gid())).unwrap();
+        self.start_again().await;
+        let primary = self.cluster().connect_options();
+        let to_primary = format!(
+            "host={} port={} user={}",
+            primary.get_socket().expect("a socket").display(),
+            primary.get_port(),
+            primary.get_username()
+        );
+        let settings = [("primary_conninfo", to_primary.as_str())];
+        let cluster = Some(throw_away(directory.clone(), &settings).await);
+        OwnCluster { directory, cluster }
     }
 
     /// Stops the server in order.

@@ -25,7 +25,7 @@ enum Mode {
 /// The proxy. It ends when it is dropped.
 pub(crate) struct Proxy {
     address: SocketAddr,
-    to: PgConnectOptions,
+    to: Arc<watch::Sender<PgConnectOptions>>,
     mode: Arc<watch::Sender<Mode>>,
     /// Connections of an earlier one that were frozen stay frozen.
     generation: Arc<AtomicU64>,
@@ -40,9 +40,10 @@ impl Proxy {
         let mode = Arc::new(watch::Sender::new(Mode::Through));
         let generation = Arc::new(AtomicU64::new(0));
         let mut server = JoinSet::new();
+        let to = Arc::new(watch::Sender::new(to));
         server.spawn(serve(
             listener,
-            to.clone(),
+            Arc::clone(&to),
             Arc::clone(&mode),
             Arc::clone(&generation),
         ));
@@ -57,15 +58,21 @@ impl Proxy {
 
     /// How to connect through it.
     pub(crate) fn options(&self) -> PgConnectOptions {
+        let to = self.to.borrow();
         let mut options = PgConnectOptions::new_without_pgpass()
             .host(&self.address.ip().to_string())
             .port(self.address.port())
-            .username(self.to.get_username())
+            .username(to.get_username())
             .ssl_mode(PgSslMode::Disable);
-        if let Some(database) = self.to.get_database() {
+        if let Some(database) = to.get_database() {
             options = options.database(database);
         }
         options
+    }
+
+    /// Leads to another server what connects from now on.
+    pub(crate) fn lead_to(&self, to: PgConnectOptions) {
+        self.to.send_replace(to);
     }
 
     /// Closes what is open, and refuses what comes.
@@ -92,7 +99,7 @@ impl Proxy {
 
 async fn serve(
     listener: TcpListener,
-    to: PgConnectOptions,
+    to: Arc<watch::Sender<PgConnectOptions>>,
     mode: Arc<watch::Sender<Mode>>,
     generation: Arc<AtomicU64>,
 ) {
@@ -105,6 +112,7 @@ async fn serve(
             continue;
         }
         client.set_nodelay(true).unwrap();
+        let to = to.borrow().clone();
         let path = match to.get_socket() {
             Some(directory) => directory.clone(),
             None => PathBuf::from(to.get_host()),
