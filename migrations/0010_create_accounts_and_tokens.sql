@@ -164,4 +164,25 @@ begin
 end $$;
 comment on function postrider.count_request(text) is 'Counts a request; answers with how many there have been this minute, this one included, and when the next minute begins.';
 
-revoke execute on function postrider.digest_instance_token(), postrider.create_instance_of(bigint, text, text, bytea, text, jsonb), postrider.set_instance_token(text, text, bytea), postrider.delete_account(bigint), postrider.count_request(text) from public;
+-- Ids of the queue rise with time, so a search by halves finds where a time begins. What a transaction queued more than an hour
+-- after its own beginning may lie before that.
+create function postrider.queued_since(moment timestamptz) returns bigint
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  low bigint := coalesce((select min(q.id) from postrider.webhook_queue q), 0);
+  high bigint := coalesce((select max(q.id) from postrider.webhook_queue q), 0) + 1;
+  middle record;
+begin
+  while low < high loop
+    select q.id, q.created_at into middle from postrider.webhook_queue q where q.id >= low + (high - low) / 2 order by q.id limit 1;
+    if middle.id is not null and middle.id < high and middle.created_at < moment - interval '1 hour' then
+      low := middle.id + 1;
+    else
+      high := low + (high - low) / 2;
+    end if;
+  end loop;
+  return low;
+end $$;
+comment on function postrider.queued_since(timestamptz) is 'An id of the queue before which there is nothing that was queued since then.';
+
+revoke execute on function postrider.digest_instance_token(), postrider.create_instance_of(bigint, text, text, bytea, text, jsonb), postrider.set_instance_token(text, text, bytea), postrider.delete_account(bigint), postrider.queued_since(timestamptz), postrider.count_request(text) from public;

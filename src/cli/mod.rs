@@ -11,6 +11,7 @@ mod demo;
 mod doctor;
 mod endpoint;
 mod exit;
+mod first_token;
 mod instance;
 mod keys;
 mod migrate;
@@ -22,6 +23,7 @@ mod secret;
 mod serve;
 mod session;
 mod settings;
+mod token;
 
 pub use exit::report;
 pub use settings::Globals;
@@ -53,6 +55,8 @@ pub enum Command {
     Migrate(migrate::Arguments),
     /// Create, list, show and delete instances (the tenants), and their tokens
     Instance(instance::Arguments),
+    /// Make, list and revoke tokens for the HTTP APIs
+    Token(token::Arguments),
     /// Create, change and delete endpoints (who wants to know), test them, recover and replay
     Endpoint(endpoint::Arguments),
     /// Look at the queue and its dead letters, and re-queue them
@@ -83,6 +87,7 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(arguments) => serve::run(&cli.globals, &arguments).await,
         Command::Migrate(arguments) => migrate::run(&cli.globals, &arguments).await,
         Command::Instance(arguments) => instance::run(&cli.globals, &arguments).await,
+        Command::Token(arguments) => token::run(&cli.globals, &arguments).await,
         Command::Endpoint(arguments) => endpoint::run(&cli.globals, &arguments).await,
         Command::Queue(arguments) => queue::run(&cli.globals, &arguments).await,
         Command::Keys(arguments) => keys::run(&cli.globals, &arguments).await,

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::Globals;
+use super::{Globals, first_token};
 use crate::app::App;
 use crate::roles::{Role, Roles};
 use crate::source::Source;
@@ -30,6 +30,14 @@ pub(super) async fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Res
         &arguments.role
     };
     Roles::new(&app, source.route.clone()).start(roles).await?;
+    if let Some(cluster) = &source.cluster
+        && roles.contains(&Role::Api)
+        && app.config.api.account_token.is_none()
+    {
+        let database = source.database();
+        first_token::ensure(&database, cluster.data_dir()).await?;
+        database.close().await;
+    }
     started.met();
     let ending = app.run().await;
     source.close().await;

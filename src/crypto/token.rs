@@ -25,6 +25,12 @@ pub fn generate(randomness: &mut impl CryptoRng) -> SecretString {
     text.into()
 }
 
+/// The public half of client credentials.
+pub fn client_id(randomness: &mut impl CryptoRng) -> String {
+    let half = generate(randomness);
+    format!("vzc_{}", &half.expose_secret()[..BYTES])
+}
+
 /// What a token is recognised by.
 pub fn digest(token: &SecretString) -> TokenDigest {
     Sha256::digest(token.expose_secret().as_bytes()).into()

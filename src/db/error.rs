@@ -63,6 +63,12 @@ pub enum Error {
     /// Another endpoint of the instance has this URL, and the dialect wants it once.
     #[error("another endpoint of this instance has the same url")]
     UrlInUse,
+    /// It was to be made, and is there already.
+    #[error("the instance has an endpoint of this label, channel and dialect already")]
+    EndpointExists,
+    /// It was to be changed, and is not there any more.
+    #[error("the endpoint is not there any more")]
+    EndpointGone,
     /// A newer program has been here.
     #[error(
         "the database is ahead of this program: it has migration {applied}, and this program knows up to {known}. Use a newer postrider; going back is not possible"

@@ -15,7 +15,7 @@ use super::{codechat, document, evolution, request_id, ryze, v1, vzaps};
 use crate::config::Config;
 use crate::crypto::{Keyring, token};
 use crate::db::Database;
-use crate::model::{Access, Reach};
+use crate::model::{Access, Guard, Reach};
 
 /// The manners there are; the first answers what is like none of them.
 static MANNERS: [&Manner; 5] = [
@@ -37,6 +37,8 @@ pub struct Api {
     pub config: Arc<Config>,
     /// How clients reach us, without a slash at the end.
     pub public_url: Arc<str>,
+    /// Which addresses may be called.
+    pub guard: Arc<Guard>,
     /// Tokens that stand in the configuration.
     pub configured: Arc<ConfiguredTokens>,
     /// Tokens that were good a moment ago.
@@ -67,6 +69,7 @@ impl Api {
             database,
             keyring,
             public_url: public_url.trim_end_matches('/').into(),
+            guard: Arc::new(Guard::new(config.egress.allow.clone())),
             configured: Arc::new(ConfiguredTokens::new(configured)),
             tokens: Arc::default(),
             minutes: Arc::default(),

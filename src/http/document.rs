@@ -43,11 +43,14 @@ pub(super) fn beginning() -> OpenApi {
         .build()
 }
 
-/// Adds to each route what its manner may answer to anything, and the dialect as its tag.
+/// Adds to each route what its manner may answer to anything, and the dialect as its tag where it has none.
 pub(super) fn complete(part: &mut OpenApi, manner: &Manner) {
     for item in part.paths.paths.values_mut() {
         for operation in operations(item) {
-            operation.tags = Some(vec![manner.name.to_owned()]);
+            // Our own are grouped by their nouns.
+            if manner.name != "v1" {
+                operation.tags = Some(vec![manner.name.to_owned()]);
+            }
             for (status, text) in manner.faults {
                 let known = &mut operation.responses.responses;
                 known.entry((*status).to_owned()).or_insert_with(|| {

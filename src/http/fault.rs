@@ -148,6 +148,12 @@ impl From<db::Error> for Fault {
                 Self::new(Kind::Conflict, "too_many_enabled", error.to_string())
             }
             db::Error::UrlInUse => Self::new(Kind::Conflict, "url_in_use", error.to_string()),
+            db::Error::EndpointExists => {
+                Self::new(Kind::Conflict, "already_exists", error.to_string())
+            }
+            db::Error::EndpointGone => {
+                Self::new(Kind::NotFound, "endpoint_not_found", error.to_string())
+            }
             db::Error::Silent(_) => unreachable_database(&error),
             _ if error.is_transient() => unreachable_database(&error),
             _ => Self::internal(&error),

@@ -78,6 +78,20 @@ impl Database {
         .map_err(Error::refusal_or_doing("read the account"))
     }
 
+    /// The account of this name.
+    pub async fn account_named(&self, name: &str) -> Result<Option<Account>, Error> {
+        let id: Option<i64> =
+            sqlx::query_scalar("select id from postrider.accounts where name = $1")
+                .bind(name)
+                .fetch_optional(self.pool())
+                .await
+                .map_err(Error::refusal_or_doing("look the account up"))?;
+        match id {
+            Some(id) => self.account(id).await,
+            None => Ok(None),
+        }
+    }
+
     /// Deletes an account with all it has. False when there is none, and for the operators' own.
     pub async fn delete_account(&self, id: i64) -> Result<bool, Error> {
         sqlx::query_scalar("select postrider.delete_account($1)")

@@ -137,6 +137,22 @@ pub struct EndpointRules {
     pub enabled_max: Option<i64>,
     /// No other of the same dialect and channel may have the same URL.
     pub url_once: bool,
+    /// Whether it is to be there before.
+    pub existing: Existing,
+    /// Whose the instance was when it was looked up. By now its name could be another's.
+    pub account: Option<i64>,
+}
+
+/// Whether an endpoint is to be there before it is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Existing {
+    /// Either way.
+    #[default]
+    Any,
+    /// It is made.
+    No,
+    /// It is changed.
+    Yes,
 }
 
 impl EndpointRules {
@@ -158,8 +174,10 @@ impl Database {
             .begin()
             .await
             .map_err(Error::doing("set the endpoint"))?;
-        if changes.rules.are_some() {
-            lock_instance(&mut transaction, changes.instance).await?;
+        let rules = changes.rules;
+        if rules.are_some() || rules.existing != Existing::Any || rules.account.is_some() {
+            lock_instance(&mut transaction, changes.instance, rules.account).await?;
+            hold_to_existing(&mut transaction, changes).await?;
         }
         let id = write_endpoint(&mut transaction, changes, keyring).await?;
         transaction
@@ -303,14 +321,46 @@ async fn call_set_endpoint(
 pub(super) async fn lock_instance(
     transaction: &mut sqlx::PgTransaction<'_>,
     instance: &str,
+    account: Option<i64>,
 ) -> Result<(), Error> {
-    sqlx::query("select from postrider.instances where name = $1 for no key update")
-        .bind(instance)
-        .persistent(false)
-        .execute(&mut **transaction)
-        .await
-        .map_err(Error::refusal_or_doing("lock the instance"))?;
+    let locked = sqlx::query(
+        "select from postrider.instances where name = $1 and ($2::bigint is null or account_id = $2) for no key update",
+    )
+    .persistent(false)
+    .bind(instance)
+    .bind(account)
+    .execute(&mut **transaction)
+    .await
+    .map_err(Error::refusal_or_doing("lock the instance"))?;
+    if account.is_some() && locked.rows_affected() == 0 {
+        return Err(Error::EndpointGone);
+    }
     Ok(())
+}
+
+/// Whether it is there, as it is to be.
+async fn hold_to_existing(
+    transaction: &mut sqlx::PgTransaction<'_>,
+    changes: &EndpointChanges<'_>,
+) -> Result<(), Error> {
+    let present: bool = sqlx::query_scalar(
+        "-- endpoints.exists: by what is unique of it
+        select exists (select from postrider.endpoints endpoint join postrider.instances instance on instance.id = endpoint.instance_id
+          where instance.name = $1 and (endpoint.label, endpoint.channel, endpoint.dialect) = ($2, $3, $4))",
+    )
+    .persistent(false)
+    .bind(changes.instance)
+    .bind(changes.label)
+    .bind(changes.channel)
+    .bind(changes.dialect)
+    .fetch_one(&mut **transaction)
+    .await
+    .map_err(Error::refusal_or_doing("look the endpoint up"))?;
+    match (changes.rules.existing, present) {
+        (Existing::No, true) => Err(Error::EndpointExists),
+        (Existing::Yes, false) => Err(Error::EndpointGone),
+        _ => Ok(()),
+    }
 }
 
 /// Whether the endpoint as it is now keeps to the rules.

@@ -145,40 +145,63 @@ impl Database {
         .map_err(Error::refusal_or_doing("read the attempt log"))
     }
 
-    /// Gives dead letters a new cycle of attempts; answers with how many.
+    /// Gives dead letters a new cycle of attempts; answers with how many. However many there are: no time limit ends it.
     pub async fn requeue(&self, which: &Requeue) -> Result<i64, Error> {
-        sqlx::query_scalar(
+        let mut transaction = self.unhurried().await?;
+        let moved = sqlx::query_scalar(
             "-- queue.requeue: by the public function
             select postrider.requeue(instance => $1, endpoint => $2, ids => $3, since => $4, until => $5, error_like => $6)",
         )
+        .persistent(false)
         .bind(which.instance.as_deref())
         .bind(which.endpoint)
         .bind(which.ids.as_deref())
         .bind(which.since)
         .bind(which.until)
         .bind(which.error_like.as_deref())
-        .fetch_one(self.pool())
+        .fetch_one(&mut *transaction)
         .await
-        .map_err(Error::refusal_or_doing("re-queue"))
+        .map_err(Error::refusal_or_doing("re-queue"))?;
+        transaction
+            .commit()
+            .await
+            .map_err(Error::doing("re-queue"))?;
+        Ok(moved)
     }
 
-    /// Queues every event since then once more for an endpoint; answers with how many.
+    /// Queues every event since then once more for an endpoint; answers with how many. However many there are.
     pub async fn replay(
         &self,
         endpoint: i64,
         since: OffsetDateTime,
         until: Option<OffsetDateTime>,
     ) -> Result<i64, Error> {
-        sqlx::query_scalar(
+        let mut transaction = self.unhurried().await?;
+        let queued = sqlx::query_scalar(
             "-- queue.replay: by the public function
             select postrider.replay(endpoint => $1, since => $2, until => $3)",
         )
+        .persistent(false)
         .bind(endpoint)
         .bind(since)
         .bind(until)
-        .fetch_one(self.pool())
+        .fetch_one(&mut *transaction)
         .await
-        .map_err(Error::refusal_or_doing("replay"))
+        .map_err(Error::refusal_or_doing("replay"))?;
+        transaction.commit().await.map_err(Error::doing("replay"))?;
+        Ok(queued)
+    }
+
+    /// A transaction for one statement over many rows, which may take longer than others may.
+    pub(super) async fn unhurried(&self) -> Result<sqlx::PgTransaction<'static>, Error> {
+        let doing = "begin a long operation";
+        let mut transaction = self.pool().begin().await.map_err(Error::doing(doing))?;
+        sqlx::query("set local statement_timeout = 0")
+            .persistent(false)
+            .execute(&mut *transaction)
+            .await
+            .map_err(Error::doing(doing))?;
+        Ok(transaction)
     }
 
     /// Queues a delivery that is tried once; answers with its id. Nothing but this endpoint sees it.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use secrecy::SecretString;
+use serde::Serialize;
 use sqlx::FromRow;
 use time::OffsetDateTime;
 
@@ -43,11 +44,13 @@ pub struct NewToken<'a> {
 }
 
 /// A token as it is listed.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
 pub struct Token {
     /// Where a list goes on.
+    #[serde(skip)]
     pub id: i64,
     /// Public id.
+    #[serde(rename = "id")]
     pub uid: String,
     /// The name of its account.
     pub account: String,
@@ -60,10 +63,13 @@ pub struct Token {
     /// The public half of client credentials.
     pub client_id: Option<String>,
     /// When it was made.
+    #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
     /// When it ends by itself.
+    #[serde(with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
     /// When it was revoked.
+    #[serde(with = "time::serde::rfc3339::option")]
     pub revoked_at: Option<OffsetDateTime>,
 }
 

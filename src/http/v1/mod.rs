@@ -1,6 +1,16 @@
 //! Our own API. Errors are `application/problem+json` with a stable `code`.
 
+mod accounts;
+mod dead_letters;
+mod deliveries;
+mod endpoints;
+mod events;
+mod instances;
+mod page;
 mod problem;
+mod publish;
+mod queue;
+mod tokens;
 
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -29,4 +39,13 @@ struct Document;
 /// Its routes.
 pub fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(Document::openapi())
+        .merge(accounts::router())
+        .merge(tokens::router())
+        .merge(instances::router())
+        .merge(endpoints::router())
+        .merge(publish::router())
+        .merge(events::router())
+        .merge(deliveries::router())
+        .merge(dead_letters::router())
+        .merge(queue::router())
 }

@@ -1,6 +1,10 @@
 //! The HTTP APIs.
 
+mod bad_input;
 mod codechat;
 mod door;
+mod fuzz;
+mod isolation;
+mod native;
 mod ryze;
 mod vzaps;

@@ -1,5 +1,7 @@
 //! The same commands with no database configured: over the private Postgres, beside a running `serve` and without one.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use super::program::Program;
 use crate::support::skip::skipped;
 
@@ -20,6 +22,19 @@ async fn commands_work_over_the_private_postgres_beside_a_serve_and_without_one(
     made.ok();
     let serving = program.serve().await;
     serving.until_ready().await;
+    let file = directory.join("account-token");
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(
+        mode & 0o777,
+        0o600,
+        "the first account token is its owner's alone"
+    );
+    let token = std::fs::read_to_string(&file).unwrap();
+    let kept = program.run(&["token", "list", "--json"]).await.json();
+    assert_eq!(
+        (token.trim().len(), &kept[0]["label"]),
+        (64, &"first start".into())
+    );
     let list = program.run(&["instance", "list", "--json"]).await.json();
     assert_eq!(
         list[0]["name"], "shop",

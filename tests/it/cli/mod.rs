@@ -10,6 +10,7 @@ mod keys;
 mod migrating;
 mod pooling;
 mod program;
+mod tokens;
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -2637,6 +2637,38 @@ COMMENT ON FUNCTION postrider.queue_test(endpoint bigint, payload text) IS 'Queu
 
 
 --
+-- Name: queued_since(timestamp with time zone); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.queued_since(moment timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  low bigint := coalesce((select min(q.id) from postrider.webhook_queue q), 0);
+  high bigint := coalesce((select max(q.id) from postrider.webhook_queue q), 0) + 1;
+  middle record;
+begin
+  while low < high loop
+    select q.id, q.created_at into middle from postrider.webhook_queue q where q.id >= low + (high - low) / 2 order by q.id limit 1;
+    if middle.id is not null and middle.id < high and middle.created_at < moment - interval '1 hour' then
+      low := middle.id + 1;
+    else
+      high := low + (high - low) / 2;
+    end if;
+  end loop;
+  return low;
+end $$;
+
+
+--
+-- Name: FUNCTION queued_since(moment timestamp with time zone); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.queued_since(moment timestamp with time zone) IS 'An id of the queue before which there is nothing that was queued since then.';
+
+
+--
 -- Name: capture_failure_log; Type: TABLE; Schema: postrider; Owner: -
 --
 

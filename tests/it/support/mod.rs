@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod app;
 pub(crate) mod authority;
+pub(crate) mod document;
 pub(crate) mod endpoint;
 pub(crate) mod package;
 pub(crate) mod pooler;
@@ -11,6 +12,7 @@ pub(crate) mod promtool;
 pub(crate) mod proxy;
 pub(crate) mod python;
 pub(crate) mod receiver;
+pub(crate) mod schemathesis;
 pub(crate) mod skip;
 pub(crate) mod wait;
 pub(crate) mod worker;

@@ -1,0 +1,480 @@
+//! The native API, route by route: what it is for.
+
+use serde_json::{Value, json};
+
+use crate::support::api::{ACCOUNT, Answered, TestApi};
+use crate::support::app::TestApp;
+use crate::support::receiver::{Answer, Receiver};
+use crate::support::wait::{PATIENCE, until};
+
+/// POST with the account token.
+async fn post(api: &TestApi, path: &str, body: Value) -> Answered {
+    api.post(path).bearer(ACCOUNT).json(&body).send().await
+}
+
+/// GET with the account token.
+async fn get(api: &TestApi, path: &str) -> Answered {
+    api.get(path).bearer(ACCOUNT).send().await
+}
+
+/// PATCH with the account token.
+async fn patch(api: &TestApi, path: &str, body: Value) -> Answered {
+    let call = api.call(reqwest::Method::PATCH, path);
+    call.bearer(ACCOUNT).json(&body).send().await
+}
+
+/// DELETE with the account token.
+async fn delete(api: &TestApi, path: &str) -> Answered {
+    let call = api.call(reqwest::Method::DELETE, path);
+    call.bearer(ACCOUNT).send().await
+}
+
+#[tokio::test]
+async fn an_instance_is_made_read_by_all_its_names_changed_and_deleted() {
+    let app = TestApp::start().await;
+    let api = app.api().start().await;
+    let made = post(&api, "/v1/instances", json!({"name": "açaí / 1"})).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let made = made.json();
+    for named in [
+        "a%C3%A7a%C3%AD%20%2F%201",
+        made["id"].as_str().unwrap(),
+        made["vzaps_id"].as_str().unwrap(),
+    ] {
+        let read = get(&api, &format!("/v1/instances/{named}")).await;
+        assert_eq!(
+            (read.status, &read.json()["id"]),
+            (200, &made["id"]),
+            "{named}"
+        );
+    }
+    let path = format!("/v1/instances/{}", made["id"].as_str().unwrap());
+    let own = made["token"].as_str().unwrap();
+    assert_eq!(api.get(&path).bearer(own).send().await.status, 200);
+    assert_eq!(
+        api.get("/v1/instances/shop")
+            .bearer(own)
+            .send()
+            .await
+            .status,
+        404
+    );
+    let changed = patch(&api, &path, json!({"sender": "55@s"})).await;
+    assert_eq!(changed.json()["sender"], "55@s");
+    let token = post(&api, &format!("{path}/token"), json!({})).await;
+    assert_eq!(
+        api.get(&path).bearer(own).send().await.status,
+        401,
+        "the former one is worth nothing"
+    );
+    assert_eq!(
+        api.get(&path)
+            .bearer(token.json()["token"].as_str().unwrap())
+            .send()
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        post(&api, "/v1/instances", json!({"name": "shop"}))
+            .await
+            .status,
+        409
+    );
+    assert_eq!(delete(&api, &path).await.status, 204);
+    assert_eq!(get(&api, &path).await.status, 404);
+}
+
+#[tokio::test]
+async fn tokens_are_made_listed_and_good_for_nothing_once_revoked() {
+    let app = TestApp::start().await;
+    let (api, other) = (app.api().start().await, app.api().start().await);
+    let made = post(&api, "/v1/tokens", json!({"label": "deploy"}))
+        .await
+        .json();
+    let one = post(&api, "/v1/tokens", json!({"instance": "shop"}))
+        .await
+        .json();
+    assert_eq!(
+        (&made["scope"], &one["scope"]),
+        (&json!("account"), &json!("instance"))
+    );
+    let (made, one) = (
+        made["token"].as_str().unwrap(),
+        one["token"].as_str().unwrap(),
+    );
+    let status = async |api: &TestApi, token: &str, path: &str| {
+        api.get(path).bearer(token).send().await.status
+    };
+    assert_eq!(status(&api, made, "/v1/tokens").await, 200);
+    assert_eq!(status(&api, one, "/v1/tokens").await, 403);
+    assert_eq!(status(&api, one, "/v1/instances/shop").await, 200);
+    let kept: String = app
+        .value("select string_agg(t::text, '') from postrider.tokens t")
+        .await;
+    assert!(!kept.contains(made) && !kept.contains(one));
+
+    let listed = get(&api, "/v1/tokens").await.json();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 2);
+    assert_eq!(status(&other, made, "/v1/instances").await, 200);
+    let path = format!("/v1/tokens/{}", listed["items"][0]["id"].as_str().unwrap());
+    assert_eq!(delete(&api, &path).await.status, 204);
+    assert_eq!(
+        status(&api, made, "/v1/instances").await,
+        401,
+        "here at once"
+    );
+    until("it is worth nothing elsewhere", PATIENCE, async || {
+        status(&other, made, "/v1/instances").await == 401
+    })
+    .await;
+    assert_eq!(delete(&api, &path).await.status, 404);
+}
+
+#[tokio::test]
+async fn an_endpoint_of_every_channel_is_kept_and_shown_without_its_secrets() {
+    let app = TestApp::start().await;
+    let api = app.api().start().await;
+    let bodies = [
+        json!({"label": "hook", "url": "https://example.com/in", "authorization": "Bearer hunter2", "headers": {"x-a": "hunter2"}, "sign": true}),
+        json!({"label": "ws", "channel": "websocket", "events": ["order.paid"]}),
+        json!({"label": "mq", "channel": "rabbitmq", "settings": {"uri": "amqp://u:hunter2@mq/v"}}),
+        json!({"label": "sqs", "channel": "sqs", "settings": {"region": "eu", "secret_access_key": "hunter2"}}),
+        json!({"label": "pusher", "channel": "pusher", "settings": {"app_id": "1", "key": "k", "secret": "hunter2"}, "enabled": false}),
+    ];
+    for body in bodies {
+        let made = post(&api, "/v1/instances/shop/endpoints", body.clone()).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        let read = get(&api, &format!("/v1/endpoints/{}", made.json()["id"])).await;
+        assert!(!read.text.contains("hunter2"), "{}", read.text);
+        assert_eq!(read.json()["label"], body["label"]);
+        let again = post(&api, "/v1/instances/shop/endpoints", body).await;
+        assert_eq!(
+            (again.status, &again.json()["code"]),
+            (409, &json!("already_exists"))
+        );
+    }
+    let listed = get(&api, "/v1/endpoints?limit=2").await.json();
+    let next = listed["next_cursor"].as_str().unwrap();
+    let rest = get(&api, &format!("/v1/endpoints?cursor={next}"))
+        .await
+        .json();
+    assert_eq!(
+        listed["items"].as_array().unwrap().len() + rest["items"].as_array().unwrap().len(),
+        5
+    );
+    assert_eq!(rest["next_cursor"], Value::Null);
+    assert_eq!(
+        get(&api, "/v1/endpoints?channel=pusher").await.json()["items"][0]["state"],
+        "disabled"
+    );
+    // Only the webhook takes rows of the queue, so far.
+    app.emit("order.paid", "{}").await;
+    assert_eq!(app.rows().await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_endpoint_is_changed_field_by_field() {
+    let app = TestApp::start().await;
+    let api = app.api().start().await;
+    let body = json!({"url": "https://example.com/in", "authorization": "Bearer x", "events": ["a"], "timeout_ms": 2000});
+    let made = post(&api, "/v1/instances/shop/endpoints", body)
+        .await
+        .json();
+    let path = format!("/v1/endpoints/{}", made["id"]);
+    let changed = patch(&api, &path, json!({"events": [], "enabled": false}))
+        .await
+        .json();
+    assert_eq!(
+        (&changed["events"], &changed["state"]),
+        (&json!([]), &json!("disabled"))
+    );
+    assert_eq!(
+        (&changed["timeout_ms"], &changed["has_authorization"]),
+        (&json!(2000), &json!(true))
+    );
+    let changed = patch(&api, &path, json!({"authorization": null, "enabled": true}))
+        .await
+        .json();
+    assert_eq!(
+        (&changed["has_authorization"], &changed["state"]),
+        (&json!(false), &json!("enabled"))
+    );
+    let rotated = post(&api, &format!("{path}/rotate-secret"), json!({}))
+        .await
+        .json();
+    assert!(
+        rotated["signing_secret"]
+            .as_str()
+            .unwrap()
+            .starts_with("whsec_")
+    );
+    assert_eq!(get(&api, &path).await.json()["signing_secrets"], 1);
+    assert_eq!(delete(&api, &path).await.status, 204);
+    assert_eq!(patch(&api, &path, json!({})).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_published_event_is_delivered_and_seen_with_its_attempts() {
+    let app = TestApp::start().await;
+    let api = app
+        .api()
+        .set("egress.allow", "['127.0.0.0/8']")
+        .start()
+        .await;
+    let receiver = Receiver::start().await;
+    let body = json!({"url": receiver.url(), "schedule": "fast"});
+    assert_eq!(
+        post(&api, "/v1/instances/shop/endpoints", body)
+            .await
+            .status,
+        201
+    );
+    let worker = app.worker().start().await;
+    let sent = post(
+        &api,
+        "/v1/instances/shop/events",
+        json!({"type": "order.paid", "data": {"n": 1}, "idempotency_key": "k"}),
+    )
+    .await;
+    assert_eq!(sent.status, 202, "{sent:?}");
+    let id = sent.json()["id"].as_str().unwrap().to_owned();
+    let again = api
+        .post("/v1/instances/shop/events")
+        .bearer(ACCOUNT)
+        .header("idempotency-key", "k");
+    let again = again
+        .json(&json!({"type": "order.paid", "data": {"n": 2}}))
+        .send()
+        .await;
+    assert_eq!(again.json()["id"], id.as_str());
+    app.drained().await;
+    let seen = get(&api, &format!("/v1/events/{id}")).await.json();
+    assert_eq!(seen["event"]["data"], json!({"n": 1}));
+    assert_eq!(seen["deliveries"][0]["status"], "delivered");
+    let delivery = get(
+        &api,
+        &format!("/v1/deliveries/{}", seen["deliveries"][0]["id"]),
+    )
+    .await
+    .json();
+    assert_eq!(delivery["attempts"][0]["outcome"], "delivered");
+    assert_eq!(delivery["payload"], "{\"n\":1}");
+    let tested = post(
+        &api,
+        &format!("/v1/endpoints/{}/test", delivery["delivery"]["endpoint"]),
+        json!({}),
+    )
+    .await;
+    assert_eq!(tested.status, 202);
+    app.drained().await;
+    assert_eq!(receiver.requests().len(), 2);
+    let listed = get(&api, "/v1/instances/shop/events?type=order.paid")
+        .await
+        .json();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        get(&api, "/v1/instances/shop/event-types").await.json()["items"][0]["type"],
+        "order.paid"
+    );
+    app.finish([worker]).await;
+}
+
+#[tokio::test]
+async fn a_batch_is_published_whole_or_not_at_all() {
+    let app = TestApp::start().await;
+    let api = app.api().start().await;
+    let events: Vec<Value> = (0..100)
+        .map(|n| json!({"type": "order.paid", "data": {"n": n}}))
+        .collect();
+    let sent = post(
+        &api,
+        "/v1/instances/shop/events/batch",
+        json!({"events": events}),
+    )
+    .await;
+    assert_eq!(
+        (sent.status, sent.json()["ids"].as_array().unwrap().len()),
+        (202, 100)
+    );
+    let mut spoilt = events.clone();
+    spoilt[7]["type"] = json!("a b");
+    let refused = post(
+        &api,
+        "/v1/instances/shop/events/batch",
+        json!({"events": spoilt}),
+    )
+    .await;
+    assert_eq!(
+        (refused.status, &refused.json()["field"]),
+        (422, &json!("events[7].type"))
+    );
+    assert_eq!(
+        app.value::<i64>("select count(*) from postrider.events")
+            .await,
+        100
+    );
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_requeued_by_filter_and_purged() {
+    let app = TestApp::start().await;
+    let api = app.api().start().await;
+    let endpoint = app
+        .endpoint("shop")
+        .answering(Answer::status(500))
+        .max_attempts(1)
+        .create()
+        .await;
+    let worker = app.worker().start().await;
+    app.emit_many(8).await;
+    app.counted("failed", 8).await;
+    let listed = get(&api, "/v1/dead-letters?limit=5").await.json();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 5);
+    let next = listed["next_cursor"].as_str().unwrap();
+    let rest = get(&api, &format!("/v1/dead-letters?limit=5&cursor={next}"))
+        .await
+        .json();
+    assert_eq!(rest["items"].as_array().unwrap().len(), 3);
+
+    let ids: Vec<&Value> = rest["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| &item["id"])
+        .collect();
+    let purged = post(&api, "/v1/dead-letters/purge", json!({"ids": ids})).await;
+    assert_eq!(purged.json(), json!({"purged": 3}));
+    endpoint.receiver.answer(Answer::ok());
+    assert_eq!(
+        post(&api, "/v1/dead-letters/requeue", json!({}))
+            .await
+            .status,
+        422,
+        "nothing said is not everything"
+    );
+    let moved = post(
+        &api,
+        "/v1/dead-letters/requeue",
+        json!({"endpoint": endpoint.id}),
+    )
+    .await;
+    assert_eq!((moved.status, moved.json()), (202, json!({"requeued": 5})));
+    app.counted("delivered", 5).await;
+    let recovered = post(
+        &api,
+        &format!("/v1/endpoints/{}/recover", endpoint.id),
+        json!({"since": "2020-01-01T00:00:00Z"}),
+    )
+    .await;
+    assert_eq!(
+        (recovered.status, recovered.json()),
+        (202, json!({"queued": 8}))
+    );
+    app.counted("delivered", 13).await;
+    app.finish([worker]).await;
+}
+
+#[tokio::test]
+async fn a_delivery_is_cancelled_and_sent_again() {
+    let app = TestApp::start().await;
+    let api = app.api().start().await;
+    let _endpoint = app.endpoint("shop").create().await;
+    app.emit("order.paid", "{}").await;
+    let id = app.row().await.id;
+    assert_eq!(
+        post(&api, &format!("/v1/deliveries/{id}/resend"), json!({}))
+            .await
+            .json()["code"],
+        "delivery_pending"
+    );
+    let cancelled = post(&api, &format!("/v1/deliveries/{id}/cancel"), json!({}))
+        .await
+        .json();
+    assert_eq!(
+        (&cancelled["status"], &cancelled["last_error"]),
+        (&json!("failed"), &json!("cancelled by its owner"))
+    );
+    assert_eq!(
+        post(&api, &format!("/v1/deliveries/{id}/cancel"), json!({}))
+            .await
+            .status,
+        409
+    );
+    assert_eq!(
+        get(&api, "/v1/deliveries?status=failed").await.json()["items"][0]["id"],
+        id
+    );
+    assert_eq!(
+        get(&api, "/v1/deliveries?status=pending").await.json()["items"],
+        json!([])
+    );
+    let resent = post(&api, &format!("/v1/deliveries/{id}/resend"), json!({})).await;
+    assert_eq!(
+        (resent.status, &resent.json()["status"]),
+        (202, &json!("pending"))
+    );
+    let worker = app.worker().start().await;
+    app.counted("delivered", 1).await;
+    app.finish([worker]).await;
+}
+
+#[tokio::test]
+async fn accounts_are_made_by_operators_and_kept_to_their_quota() {
+    let app = TestApp::start().await;
+    let api = app.api().start().await;
+    let made = post(
+        &api,
+        "/v1/accounts",
+        json!({"name": "acme", "instances_max": 1}),
+    )
+    .await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let account = made.json()["id"].as_str().unwrap().to_owned();
+    let token = post(&api, "/v1/tokens", json!({"account": account}))
+        .await
+        .json();
+    let token = token["token"].as_str().unwrap();
+    let theirs =
+        async |path: &str, body: Value| api.post(path).bearer(token).json(&body).send().await;
+    assert_eq!(
+        api.get("/v1/account").bearer(token).send().await.json()["name"],
+        "acme"
+    );
+    assert_eq!(
+        api.get("/v1/accounts").bearer(token).send().await.status,
+        403
+    );
+    assert_eq!(api.get("/v1/queue").bearer(token).send().await.status, 403);
+    assert_eq!(
+        theirs("/v1/instances", json!({"name": "theirs"}))
+            .await
+            .status,
+        201
+    );
+    let full = theirs("/v1/instances", json!({"name": "more"})).await;
+    assert_eq!(
+        (full.status, &full.json()["code"]),
+        (403, &json!("instances_exhausted"))
+    );
+    assert_eq!(
+        get(&api, "/v1/instances/theirs").await.status,
+        404,
+        "operators see no more than others"
+    );
+    assert_eq!(
+        delete(&api, &format!("/v1/accounts/{account}"))
+            .await
+            .status,
+        204
+    );
+    assert_eq!(
+        api.get("/v1/account").bearer(token).send().await.status,
+        401
+    );
+    assert_eq!(
+        app.value::<i64>("select count(*) from postrider.instances")
+            .await,
+        1
+    );
+}
