@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
+use url::Url;
 
 use super::check::Check;
 use super::fields;
@@ -20,6 +21,8 @@ pub struct Http {
     pub public_url: Option<String>,
     /// The largest request body that is read.
     pub body_bytes_max: usize,
+    /// Origins whose web pages may call the APIs; `*` is all of them.
+    pub cors_origins: Vec<String>,
 }
 
 impl Http {
@@ -30,7 +33,18 @@ impl Http {
             self.body_bytes_max,
             1024..=512 * 1024 * 1024,
         );
+        check.require(
+            self.cors_origins.iter().all(|origin| is_origin(origin)),
+            "http.cors_origins",
+            "an origin is a scheme and a host, as browsers send it, such as https://panel.example.com; * is all of them",
+        );
     }
+}
+
+/// Whether a browser could send it as its page's origin.
+fn is_origin(text: &str) -> bool {
+    let parsed = Url::parse(text).map(|url| url.origin().ascii_serialization());
+    text == "*" || parsed.is_ok_and(|origin| origin.eq_ignore_ascii_case(text))
 }
 
 /// An address with a port.

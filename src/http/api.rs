@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::auth::{ConfiguredTokens, TokenCache};
 use super::limit::{Minutes, tell_limit};
 use super::manner::{Manner, dress, no_route};
-use super::{codechat, document, evolution, request_id, ryze, v1, vzaps};
+use super::{codechat, cors, document, evolution, request_id, ryze, v1, vzaps};
 use crate::config::Config;
 use crate::crypto::{Keyring, token};
 use crate::db::Database;
@@ -115,6 +115,7 @@ pub fn router(api: Api) -> Router {
         .layer(from_fn_with_state(api.clone(), |api, request, next| {
             tell_limit(&MANNERS, api, request, next)
         }))
+        .layer(from_fn_with_state(api.clone(), cors::allow_origins))
         .layer(from_fn(request_id::identify))
         .with_state(api)
 }

@@ -39,6 +39,7 @@
 pub mod api;
 pub mod auth;
 pub mod codechat;
+mod cors;
 mod document;
 pub mod evolution;
 pub mod extract;

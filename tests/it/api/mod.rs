@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod codechat;
+mod cors;
 mod door;
 mod fuzz;
 mod isolation;

@@ -214,3 +214,48 @@ async fn serve_says_once_that_secrets_rest_in_plain_and_only_without_a_key() {
     assert_eq!(serving.logged(said).len(), 0);
     serving.stop().await;
 }
+
+#[tokio::test]
+async fn what_no_key_opens_is_shown_encrypted_with_a_warning_that_names_no_secret() {
+    let database = postgres::database().await;
+    let pool = database.pool().await;
+    let sealing = Program::with(&database).variable("ENCRYPTION_KEY", KEY);
+    sealing.run(&["instance", "create", "shop"]).await.ok();
+    let set = [
+        "endpoint",
+        "set",
+        "shop",
+        "https://example.com/",
+        "--dialect",
+        "ryze",
+        "--authorization-file",
+        "-",
+    ];
+    sealing.run_with_input(&set, "Bearer shop\n").await.ok();
+    let stored: String = sqlx::query_scalar("select authorization_header from postrider.endpoints")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    let account = "account-token-of-the-tests";
+    let path = "/api/events/getWebhook/shop?label=";
+    let warning = "is shown as it rests, encrypted";
+    let program = |key: &str| {
+        Program::with(&database)
+            .variable("POSTRIDER_ACCOUNT_TOKEN", account)
+            .variable("ENCRYPTION_KEY", key)
+    };
+    for (key, shown, warnings) in [(KEY, "Bearer shop", 0), (NEW_KEY, &*stored, 1)] {
+        let serving = program(key).serve().await;
+        serving.until_ready().await;
+        let answer = serving.get(path, account).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert!(answer.contains(shown), "{answer}");
+        poll("the warning", async || {
+            serving.logged(warning).len() == warnings
+        })
+        .await;
+        assert_eq!(serving.logged(&stored).len(), 0);
+        assert_eq!(serving.logged(account).len(), 0);
+        serving.stop().await;
+    }
+}

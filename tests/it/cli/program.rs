@@ -174,7 +174,7 @@ impl Serving {
         let mut last = String::new();
         poll(&format!("/readyz to say {expected:?}"), async || {
             last = self
-                .readyz()
+                .get("/readyz", "")
                 .await
                 .unwrap_or_else(|error| error.to_string());
             last.contains(expected)
@@ -182,12 +182,13 @@ impl Serving {
         .await;
     }
 
-    /// The whole answer.
-    async fn readyz(&self) -> std::io::Result<String> {
+    /// Gets a path with a token; the whole answer.
+    pub(super) async fn get(&self, path: &str, token: &str) -> std::io::Result<String> {
         let mut connection = TcpStream::connect(&self.address).await?;
-        connection
-            .write_all(b"GET /readyz HTTP/1.1\r\nHost: it\r\nConnection: close\r\n\r\n")
-            .await?;
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: it\r\nToken: {token}\r\nConnection: close\r\n\r\n"
+        );
+        connection.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         connection.read_to_string(&mut answer).await?;
         Ok(answer)
