@@ -103,7 +103,7 @@ impl PartialSchema for Names {
             .examples(["Message,Connected"]);
         OneOfBuilder::new()
             .description(Some("Event names, as a list or with commas between"))
-            .item(ArrayBuilder::new().items(name))
+            .item(ArrayBuilder::new().items(name).min_items(Some(1)))
             .item(joined)
             .into()
     }

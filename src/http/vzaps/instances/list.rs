@@ -18,7 +18,7 @@ use crate::http::fault::Fault;
 #[derive(Debug, Deserialize, ToSchema)]
 pub(in crate::http::vzaps) struct VzapsInstanceSearch {
     /// Which page of them; the first is 1.
-    #[schema(minimum = 1, default = 1)]
+    #[schema(minimum = 1, maximum = 1_000_000_000, default = 1)]
     page: Option<i64>,
     /// How many of them make a page.
     #[serde(alias = "page_size", alias = "pageSize")]
@@ -89,7 +89,7 @@ struct Summary {
     post,
     path = "/instances/list",
     operation_id = "vzaps_instance_list",
-    request_body = VzapsInstanceSearch,
+    request_body = Option<VzapsInstanceSearch>,
     responses((status = 200, description = "A page of instances", body = VzapsBoth<VzapsInstances>)),
     security(("bearer" = [])),
 )]

@@ -22,7 +22,7 @@ use crate::http::fault::Fault;
 #[derive(Debug, Deserialize, ToSchema)]
 pub(in crate::http::vzaps) struct VzapsLogSearch {
     /// Which page of them; the first is 1.
-    #[schema(minimum = 1, default = 1)]
+    #[schema(minimum = 1, maximum = 1_000_000_000, default = 1)]
     page: Option<i64>,
     /// How many of them make a page.
     #[serde(alias = "page_size", alias = "pageSize")]
@@ -126,7 +126,7 @@ pub(in crate::http::vzaps) struct VzapsLogs {
     path = "/instances/{id}/webhook/logs/search",
     operation_id = "vzaps_log_search",
     params(("id" = String, Path, description = "The instance's `VZ…` id")),
-    request_body = VzapsLogSearch,
+    request_body = Option<VzapsLogSearch>,
     responses((status = 200, description = "A page of deliveries", body = VzapsEnvelope<VzapsLogs>)),
     security(("bearer" = [])),
 )]

@@ -133,6 +133,7 @@ async fn credentials_that_do_not_belong_together_are_refused() {
         ("nobody", SECRET),
         (CLIENT, ""),
         ("' or true --", SECRET),
+        ("\0", SECRET),
     ] {
         let answer = api
             .post("/token")
