@@ -40,6 +40,39 @@ exception when lock_not_available or query_canceled then
 end $$;
 comment on function postrider.ask() is 'For listeners: asks for the doorbell''s lock for up to 900 ms. ''at once'' or ''after a wait'' when granted, null when not (when cancelled, it may be held all the same).';
 
+-- The rules of the state machine, for rows that people write and for every UPDATE. Fan-out's own rows satisfy them as they are
+-- made, and the application is not made to pay for looking.
+create function postrider.check_state(queued postrider.webhook_queue) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  rule text;
+  advice text;
+begin
+  select r.rule, r.advice into rule, advice from (values
+    ('channel_is_known', queued.channel <> 'webhook', 'The channel is webhook.')
+  , ('attempts_are_counted', queued.attempts < 0 or queued.crashes < 0, 'attempts and crashes are 0 or more.')
+  , ('attempts_are_limited', queued.max_attempts < 1, 'max_attempts is 1 or more.')
+  , ('next_retry_is_finite', not isfinite(queued.next_retry_at), 'next_retry_at is a time that comes.')
+  , ('lease_is_sound', (queued.lease_token is null) <> (queued.lease_until is null) or queued.status <> 'pending' and queued.lease_token is not null
+    , 'Only a pending row is held, and then by both lease_token and lease_until. Leave them to the workers.')
+  ) as r(rule, broken, advice) where r.broken limit 1;
+  if not found then return; end if;
+  raise exception using errcode = 'check_violation', constraint = 'webhook_queue_' || rule, schema = 'postrider', table = 'webhook_queue',
+    message = format('postrider: delivery %s breaks the rule webhook_queue_%s', queued.id, rule), hint = advice;
+end $$;
+comment on function postrider.check_state(postrider.webhook_queue) is 'Raises an error that names the rule of the state machine that a row breaks.';
+
+create function postrider.verify_row() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform postrider.check_state(new);
+  return new;
+end $$;
+comment on function postrider.verify_row() is 'Trigger: refuses what the state machine does not know.';
+-- After status_changed_by_hand, which ends leases: triggers fire by name. The condition is that of check_state.
+create trigger verify_row before update on postrider.webhook_queue
+  for each row when (new.channel <> 'webhook' or new.attempts < 0 or new.crashes < 0 or new.max_attempts < 1 or not isfinite(new.next_retry_at)
+    or (new.lease_token is null) <> (new.lease_until is null) or new.status <> 'pending' and new.lease_token is not null)
+  execute function postrider.verify_row();
+
 create function postrider.check_row(queued postrider.webhook_queue) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if coalesce(queued.instance_name, '') = '' then
@@ -58,7 +91,7 @@ comment on function postrider.check_row(postrider.webhook_queue) is 'Raises an e
 -- A row inserted by hand: fan-out names the lane and counts what it queues, people do not.
 create function postrider.row_inserted_by_hand() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  perform postrider.check_row(new);
+  perform postrider.check_row(new), postrider.check_state(new);
   new.target := coalesce(new.endpoint_id, -1 - (hashtextextended(new.instance_name || chr(31) || new.url, 0) & 4611686018427387903));
   new.lane := hashint8(new.target) & 63;
   insert into postrider.queue_changes (channel, status, change) values (new.channel, new.status, 1);

@@ -93,6 +93,7 @@ declare
   owner bigint;
   event bigint;
   event_nonce integer;
+  queued bigint;
 begin
   if idempotency_key is not null or data is null or octet_length(data::text) > 1048576 then
     perform postrider.check_captured_or_fail(capture, relation, type, instance, data);
@@ -105,7 +106,7 @@ begin
   if owner is null then
     perform postrider.check_captured_or_fail(capture, relation, type, instance, data);
   end if;
-  perform postrider.queue_deliveries(owner, instance, type, data, event, event_nonce);
+  queued := postrider.queue_deliveries(owner, instance, type, data, event, event_nonce);
 end $$;
 comment on function postrider.emit_captured(text, regclass, text, text, json, text) is 'For captures: emits the event of one row.';
 
