@@ -93,7 +93,9 @@ impl Claimer {
     /// Waits until a claim is worth its cost.
     async fn wait_for_room(&self, stop: &CancellationToken) {
         let batch = self.settings.claim_batch_max;
-        if self.dispatch.room() * WORTHWHILE >= batch {
+        let room = self.dispatch.room();
+        // What has just been committed is not kept waiting because a backlog has filled the room.
+        if room * WORTHWHILE >= batch || room > 0 && self.lanes.brings_fresh() {
             return;
         }
         let patience = tokio::time::sleep(CROWDED);

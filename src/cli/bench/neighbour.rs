@@ -75,6 +75,8 @@ type Heard = mpsc::UnboundedReceiver<(u64, Instant)>;
 struct Seen {
     worst_p95: f64,
     typical_p95: f64,
+    /// Of the commits themselves.
+    commit_p95: f64,
     lost: usize,
 }
 
@@ -178,14 +180,16 @@ impl Play<'_> {
         database.bench_settle().await?;
         let worker = WorkerProcess::start(self.stage, &[])?;
         while heard.try_recv().is_ok() {}
-        let sent = self.emit().await?;
-        let seen = self.collect(heard, sent).await;
+        let (sent, commit_p95) = self.emit().await?;
+        let mut seen = self.collect(heard, sent).await;
+        seen.commit_p95 = commit_p95;
         worker.stop().await?;
         Ok(seen)
     }
 
-    /// Emits for everybody, each at a steady rate and at moments of its own; answers with who sent what when.
-    async fn emit(&self) -> anyhow::Result<HashMap<u64, (usize, Instant)>> {
+    /// Emits for everybody, each at a steady rate and at moments of its own; answers with who sent what when, and the 95th percentile of
+    /// the commits.
+    async fn emit(&self) -> anyhow::Result<(HashMap<u64, (usize, Instant)>, f64)> {
         let mut emitting = JoinSet::new();
         let start = Instant::now() + WARM_UP / 2;
         let measured = start + WARM_UP / 2;
@@ -204,7 +208,7 @@ impl Play<'_> {
                 .collect();
             mine.sort_by_key(|(_, _, phase)| *phase);
             emitting.spawn(async move {
-                let mut sent = Vec::new();
+                let (mut sent, mut commits) = (Vec::new(), Vec::new());
                 for round in 0..rounds {
                     for (number, name, phase) in &mine {
                         sleep_until(start + interval * round + *phase).await;
@@ -214,18 +218,21 @@ impl Play<'_> {
                         application.commit().await?;
                         if at >= measured {
                             sent.push((event, (*number, at)));
+                            commits.push(at.elapsed().as_secs_f64() * 1e3);
                         }
                     }
                 }
                 application.close().await?;
-                anyhow::Ok(sent)
+                anyhow::Ok((sent, commits))
             });
         }
-        let mut sent = HashMap::new();
+        let (mut sent, mut commits) = (HashMap::new(), Vec::new());
         while let Some(ended) = emitting.join_next().await {
-            sent.extend(ended??);
+            let (events, times) = ended??;
+            sent.extend(events);
+            commits.extend(times);
         }
-        Ok(sent)
+        Ok((sent, quantile(&commits, 0.95)))
     }
 
     /// Waits for what was sent, and takes each endpoint's 95th percentile.
@@ -247,6 +254,7 @@ impl Play<'_> {
         Seen {
             worst_p95: quantile(&each, 1.0),
             typical_p95: median(&each),
+            commit_p95: 0.0,
             lost,
         }
     }
@@ -276,6 +284,7 @@ fn tell(report: &mut Report, lane_mates: usize, parts: [&Seen; 3]) {
             seen.typical_p95,
             "ms",
         );
+        report.figure(format!("{name}: the commits' p95"), seen.commit_p95, "ms");
         #[expect(clippy::cast_precision_loss, reason = "a few events")]
         report.figure(
             format!("{name}: not delivered in time"),
