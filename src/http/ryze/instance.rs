@@ -15,7 +15,6 @@ use crate::http::api::Api;
 use crate::http::auth::Caller;
 use crate::http::extract::{Json, Path, Query};
 use crate::http::fault::Fault;
-use crate::model::Guard;
 
 /// Longer names are refused.
 const NAME_CHARACTERS_MAX: usize = 100;
@@ -294,9 +293,8 @@ async fn set_webhook(
         body.webhook_events.clone(),
         body.webhook_media_base64,
     );
-    let guard = Guard::new(api.config.egress.allow.clone());
     let set = async {
-        let wanted = Wanted::checked(&wanted, &guard)?;
+        let wanted = Wanted::checked(api, &wanted)?;
         webhook::put(api, instance, &wanted).await
     };
     Some(block("webhook", instance, set.await))

@@ -17,7 +17,7 @@ use crate::http::api::Api;
 use crate::http::auth::Caller;
 use crate::http::extract::{Json, Path, Query};
 use crate::http::fault::Fault;
-use crate::model::{Guard, target};
+use crate::http::target::check_target;
 
 /// So many webhooks of an instance may be enabled.
 const ENABLED_MAX: i64 = 3;
@@ -143,8 +143,7 @@ pub(super) async fn set(
     Path(name): Path<String>,
     Body(body): Body<RyzeWebhookBody>,
 ) -> Result<Json<RyzeWebhookSet>, Fault> {
-    let guard = Guard::new(api.config.egress.allow.clone());
-    let wanted = Wanted::checked(&body, &guard)?;
+    let wanted = Wanted::checked(&api, &body)?;
     let instance = find_instance(&api, &caller, &name).await?;
     let webhook = put(&api, &instance, &wanted).await?;
     Ok(Json(RyzeWebhookSet {
@@ -232,11 +231,11 @@ pub(super) struct Wanted<'a> {
 
 impl<'a> Wanted<'a> {
     /// Whether all of it can be accepted.
-    pub(super) fn checked(body: &'a RyzeWebhookBody, guard: &Guard) -> Result<Self, Fault> {
+    pub(super) fn checked(api: &Api, body: &'a RyzeWebhookBody) -> Result<Self, Fault> {
         let label = label(body.label.as_deref())?;
         let url = body.url.as_deref().unwrap_or_default();
         if !url.is_empty() || body.enabled {
-            target(url, guard).map_err(|problem| fault::refused(format!("url: {problem}")))?;
+            check_target(api, "url", url).map_err(|unfit| fault::refused(unfit.message))?;
         }
         let authorization = body
             .authorization
