@@ -118,6 +118,16 @@ fn neighbour_prints_its_ratios() {
 }
 
 #[test]
+fn api_prints_its_ratios() {
+    let ratios = [
+        "select emit / one event over HTTP",
+        "one event over HTTP / select emit, by CPU time of the servers",
+        "batches of 100 / one by one",
+    ];
+    check(&bench(&["api"], None), &ratios);
+}
+
+#[test]
 fn bloat_prints_its_ratio() {
     check(&bench(&["bloat"], None), &["last part, with / without"]);
 }

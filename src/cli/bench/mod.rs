@@ -6,8 +6,11 @@
 //! Rates on a machine that does other things are worth little, so what a delivery costs in CPU time is printed beside them, by
 //! worker, receiver and Postgres, and how much CPU others used meanwhile.
 
+mod api;
+mod api_process;
 mod backlog;
 mod bloat;
+mod callers;
 mod capture;
 mod client;
 mod crowd;
@@ -71,6 +74,8 @@ enum What {
     Neighbour(neighbour::Arguments),
     /// Deliveries a second with a transaction held open all along, against without
     Bloat(bloat::Arguments),
+    /// Events published over HTTP, against the same by SQL, and reads of configuration
+    Api(api::Arguments),
     /// The receiver of the others, as a process of its own
     #[command(hide = true)]
     Sink,
@@ -111,6 +116,7 @@ async fn measure(stage: &Stage, arguments: &Arguments) -> anyhow::Result<Report>
         What::Backlog(arguments) => backlog::run(stage, how, arguments).await,
         What::Neighbour(arguments) => neighbour::run(stage, how, arguments).await,
         What::Bloat(arguments) => bloat::run(stage, how, arguments).await,
+        What::Api(arguments) => api::run(stage, how, arguments).await,
         What::Sink | What::Write(_) | What::Listen(_) => unreachable!("these need no stage"),
     }
 }

@@ -58,15 +58,20 @@ impl WorkerProcess {
     }
 
     /// Stops it in order.
-    pub(super) async fn stop(mut self) -> anyhow::Result<()> {
-        let pid = Pid::from_raw(self.pid().cast_signed());
-        kill(pid, Signal::SIGTERM).context("stopping the worker")?;
-        let status = tokio::time::timeout(PATIENCE, self.child.wait())
-            .await
-            .context("the worker does not end")??;
-        if !status.success() {
-            bail!("the worker ended badly: {status}");
-        }
-        Ok(())
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
+        stop(self.child, "the worker").await
     }
+}
+
+/// Stops a process of ours in order.
+pub(super) async fn stop(mut child: Child, what: &str) -> anyhow::Result<()> {
+    let pid = Pid::from_raw(child.id().unwrap_or(0).cast_signed());
+    kill(pid, Signal::SIGTERM).with_context(|| format!("stopping {what}"))?;
+    let status = tokio::time::timeout(PATIENCE, child.wait())
+        .await
+        .with_context(|| format!("{what} does not end"))??;
+    if !status.success() {
+        bail!("{what} ended badly: {status}");
+    }
+    Ok(())
 }

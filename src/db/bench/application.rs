@@ -55,6 +55,17 @@ impl Application {
         Ok(())
     }
 
+    /// Emits an event in a transaction of its own.
+    pub async fn publish(&mut self, instance: &str, data: &str) -> Result<(), Error> {
+        sqlx::query("select postrider.emit($1, 'message.exchange', $2::text)")
+            .bind(instance)
+            .bind(data)
+            .execute(&mut self.connection)
+            .await
+            .map_err(Error::doing("emit an event"))?;
+        Ok(())
+    }
+
     /// Commits it.
     pub async fn commit(&mut self) -> Result<(), Error> {
         self.run("commit").await

@@ -1,0 +1,86 @@
+//! The API as users run it: `postrider serve --role api`, a process of its own.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+
+use anyhow::Context;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
+
+use super::stage::Stage;
+use super::worker;
+use crate::crypto::token;
+
+/// The API; it is killed when this is dropped.
+#[derive(Debug)]
+pub(super) struct ApiProcess {
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+    token: SecretString,
+    /// Empties what it says.
+    _listening: JoinSet<()>,
+}
+
+impl ApiProcess {
+    /// Starts one over the stage's database, and waits until it answers.
+    pub(super) async fn start(stage: &Stage, connections: u32) -> anyhow::Result<Self> {
+        let token = token::generate(&mut rand::rng());
+        let mut child = Command::new("/proc/self/exe")
+            .args(["serve", "--role", "api", "--log-format", "json"])
+            .env("DATABASE_URL", &stage.url)
+            .env("POSTRIDER_HTTP__LISTEN", "127.0.0.1:0")
+            .env("POSTRIDER_ACCOUNT_TOKEN", token.expose_secret())
+            .env(
+                "POSTRIDER_DATABASE__CONNECTIONS_MAX",
+                connections.to_string(),
+            )
+            .env("POSTRIDER_LOG__LEVEL", "warn,postrider::roles=info")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .context("starting the API")?;
+        let said = child.stderr.take().context("its log")?;
+        let mut lines = BufReader::new(said).lines();
+        let address = loop {
+            let line = lines.next_line().await?.context("the API ended")?;
+            let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+            let serves = line.contains("serving the APIs");
+            if let Some(address) = event["http.address"].as_str().filter(|_| serves) {
+                break address.parse()?;
+            }
+            eprintln!("{line}");
+        };
+        let mut listening = JoinSet::new();
+        listening.spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                eprintln!("{line}");
+            }
+        });
+        Ok(Self {
+            child,
+            address,
+            token,
+            _listening: listening,
+        })
+    }
+
+    /// Its process.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id().unwrap_or(0)
+    }
+
+    /// A token that is good for everything in it.
+    pub(super) fn token(&self) -> &SecretString {
+        &self.token
+    }
+
+    /// Stops it in order.
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
+        worker::stop(self.child, "the API").await
+    }
+}
