@@ -151,11 +151,14 @@ impl Claimer {
         if held.is_empty() {
             return Ok(true);
         }
-        if let Err(error) = self.holder.hold(&held).await {
-            // Only these: the others are on their way.
-            let leases: Vec<Lease> = held.into_iter().map(|(lease, _)| lease).collect();
-            self.give_up(&leases).await;
-            return Err(error);
+        match self.holder.hold(&held).await {
+            Ok(locked) => self.dispatch.return_later(locked),
+            Err(error) => {
+                // Only these: the others are on their way.
+                let leases: Vec<Lease> = held.into_iter().map(|(lease, _)| lease).collect();
+                self.give_up(&leases).await;
+                return Err(error);
+            }
         }
         Ok(true)
     }
@@ -163,8 +166,11 @@ impl Claimer {
     /// We hold leases that we cannot use; the next best thing is to let others have them now.
     async fn give_up(&self, leases: &[Lease]) {
         let leases: Vec<_> = leases.iter().map(|lease| (*lease, None)).collect();
-        if let Err(error) = self.database.give_back(&leases).await {
-            tracing::warn!(error = %Causes(&error), "cannot give back claimed deliveries; their leases will expire");
+        match self.database.give_back(&leases).await {
+            Ok(given) => self.dispatch.return_later(given.locked),
+            Err(error) => {
+                tracing::warn!(error = %Causes(&error), "cannot give back claimed deliveries; their leases will expire");
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::db::queue::GivingBack;
 use crate::db::{Database, Error};
 use crate::metrics::{Metrics, ReturnReason};
 use crate::model::Lease;
@@ -18,8 +19,9 @@ pub(super) struct Holder {
 }
 
 impl Holder {
-    /// Gives back these claimed rows, each with its endpoint, and sets aside what else is due for those endpoints.
-    pub(super) async fn hold(&self, claimed: &[(Lease, i64)]) -> Result<(), Error> {
+    /// Gives back these claimed rows, each with its endpoint, and sets aside what else is due for those endpoints. Answers with
+    /// those that somebody has locked.
+    pub(super) async fn hold(&self, claimed: &[(Lease, i64)]) -> Result<Vec<GivingBack>, Error> {
         let mut endpoints: Vec<i64> = claimed.iter().map(|(_, endpoint)| *endpoint).collect();
         endpoints.sort_unstable();
         endpoints.dedup();
@@ -29,7 +31,7 @@ impl Holder {
             .iter()
             .map(|(lease, _)| (*lease, Some(AGAIN)))
             .collect();
-        self.database.give_back(&leases).await?;
+        let locked = self.database.give_back(&leases).await?.locked;
         self.metrics
             .lease
             .returns
@@ -38,6 +40,6 @@ impl Holder {
         for endpoint in endpoints {
             self.database.hold(endpoint, AGAIN).await?;
         }
-        Ok(())
+        Ok(locked)
     }
 }

@@ -60,6 +60,7 @@ impl Keeper {
             give_up.into_iter().map(|lease| (lease, None)).collect(),
         );
         self.will_return(ReturnReason::Breaker, self.dispatch.take_held_back());
+        self.unreturned.extend(self.dispatch.take_returning());
         // First what would be lost by waiting.
         self.extend(&extend).await?;
         if !self.unreturned.is_empty() {

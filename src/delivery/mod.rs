@@ -15,6 +15,7 @@ mod breaker;
 mod claimer;
 mod completer;
 mod dispatch;
+mod drain;
 mod handler;
 mod health;
 mod holder;
@@ -31,12 +32,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::causes::Causes;
 use crate::channels::{AnyChannel, MediaClient, WallClock};
 use crate::config::{Config, Retention};
 use crate::crypto::Keyring;
 use crate::db::doorbell::Doorbell;
-use crate::db::queue::GivingBack;
 use crate::db::{Database, Error};
 use crate::lifecycle::Tasks;
 use crate::metrics::Metrics;
@@ -47,6 +46,7 @@ use breaker::BreakerSettings;
 use claimer::Claimer;
 use completer::Completer;
 use dispatch::{Dispatch, Limits};
+use drain::drain;
 use handler::{Handler, Ways};
 use health::Reporter;
 use holder::Holder;
@@ -56,9 +56,6 @@ use roster::Roster;
 
 pub use completer::BATCH_MAX as COMPLETION_BATCH_MAX;
 pub use lanes::{Lanes, Looked, Plan};
-
-/// Between two tries to give back what somebody has locked.
-const RETURN_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a worker goes by.
 #[derive(Debug)]
@@ -269,59 +266,4 @@ impl Worker {
         };
         tasks.spawn("maintenance", maintenance.run(tasks.soft().clone()));
     }
-}
-
-/// Gives back what was not started; what somebody has locked is tried until it is free. Answers with how many were returned.
-async fn give_back(
-    database: &Database,
-    mut leases: Vec<GivingBack>,
-    hard: &CancellationToken,
-) -> Result<usize, Error> {
-    let mut returned = 0;
-    loop {
-        let given = database.give_back(&leases).await?;
-        returned += given.returned;
-        if given.locked.is_empty() {
-            return Ok(returned);
-        }
-        leases = given.locked;
-        let pause = tokio::time::sleep(RETURN_PAUSE);
-        if hard.run_until_cancelled(pause).await.is_none() {
-            return Ok(returned);
-        }
-    }
-}
-
-/// Returns what has not started, and waits for what has; its leases are kept meanwhile.
-async fn drain(
-    dispatch: &Dispatch,
-    database: &Database,
-    metrics: &Metrics,
-    hard: &CancellationToken,
-) {
-    let waiting: Vec<_> = dispatch
-        .close()
-        .into_iter()
-        .map(|lease| (lease, None))
-        .collect();
-    if !waiting.is_empty() {
-        match give_back(database, waiting, hard).await {
-            Ok(returned) => {
-                tracing::info!(
-                    deliveries = returned,
-                    "returned deliveries that had not started"
-                );
-                metrics
-                    .lease
-                    .returns
-                    .of(crate::metrics::ReturnReason::Shutdown)
-                    .increment(returned as u64);
-            }
-            Err(error) => tracing::warn!(
-                error = %Causes(&error),
-                "cannot return deliveries that had not started; their leases will expire"
-            ),
-        }
-    }
-    tokio::select! { () = dispatch.wait_until_idle() => {}, () = hard.cancelled() => {} }
 }

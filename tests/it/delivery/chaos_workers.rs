@@ -63,6 +63,8 @@ async fn kill_workers(killing: Killing) {
         hasty(&app)
             .set("worker.timeout_ms", 5000)
             .set("worker.lease_s", 10)
+            // A few targets may not have all slots: there are more than are wanted.
+            .set("worker.in_flight_max", 2000)
             .set("worker.in_flight_per_endpoint_max", 400)
             .spawn()
     };
