@@ -57,13 +57,16 @@ impl Api {
         config: Arc<Config>,
         public_url: &str,
     ) -> Self {
-        let given = [&config.api.account_token, &config.api.global_key];
-        let configured = given.into_iter().flatten().map(|secret| {
+        let given = [
+            ("api.account_token", &config.api.account_token),
+            ("api.global_key", &config.api.global_key),
+        ];
+        let configured = given.into_iter().filter_map(|(name, secret)| {
             let access = Access {
-                token: "configured".to_owned(),
+                token: name.to_owned(),
                 reach: Reach::DEFAULT_ACCOUNT,
             };
-            (token::digest(secret), access)
+            Some((token::digest(secret.as_ref()?), access))
         });
         Self {
             database,

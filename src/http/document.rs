@@ -13,6 +13,7 @@ use utoipa::openapi::{
 
 use super::api::{Api, openapi};
 use super::manner::Manner;
+use super::reference;
 
 /// Written once.
 static TEXT: LazyLock<Bytes> = LazyLock::new(|| {
@@ -20,6 +21,12 @@ static TEXT: LazyLock<Bytes> = LazyLock::new(|| {
         .to_json()
         .expect("an OpenAPI document can be written as JSON");
     Bytes::from(text)
+});
+
+/// The same to read, made once.
+static PAGE: LazyLock<Bytes> = LazyLock::new(|| {
+    let document = serde_json::from_slice(&TEXT).expect("it was written as JSON");
+    Bytes::from(reference::page(&document))
 });
 
 /// What all have in common.
@@ -94,7 +101,9 @@ async fn json() -> impl IntoResponse {
     ([("content-type", "application/json")], TEXT.clone())
 }
 
-/// The page.
-async fn page() -> Html<&'static str> {
-    Html("<!doctype html><title>Postrider</title><p><a href=openapi.json>openapi.json</a>")
+/// The page. It needs nothing from anywhere, and is let have nothing.
+async fn page() -> impl IntoResponse {
+    let policy =
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
+    ([("content-security-policy", policy)], Html(PAGE.clone()))
 }

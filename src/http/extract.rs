@@ -16,7 +16,7 @@ use super::fault::{Fault, Kind};
 use super::object;
 
 /// A body that has not arrived by then is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A JSON body, read to the limit and no further. As an answer: written as JSON.
 #[derive(Debug, Clone)]

@@ -50,6 +50,7 @@ pub mod manner;
 mod metrics;
 mod mount;
 mod object;
+mod reference;
 mod request_id;
 mod routes;
 pub mod ryze;

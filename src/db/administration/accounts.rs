@@ -94,10 +94,16 @@ impl Database {
 
     /// Deletes an account with all it has. False when there is none, and for the operators' own.
     pub async fn delete_account(&self, id: i64) -> Result<bool, Error> {
-        sqlx::query_scalar("select postrider.delete_account($1)")
+        // What was pending is moved to the dead letters, however much that is.
+        let mut transaction = self.unhurried().await?;
+        let deleted = sqlx::query_scalar("select postrider.delete_account($1)")
+            .persistent(false)
             .bind(id)
-            .fetch_one(self.pool())
+            .fetch_one(&mut *transaction)
             .await
-            .map_err(Error::refusal_or_doing("delete the account"))
+            .map_err(Error::refusal_or_doing("delete the account"))?;
+        let committed = transaction.commit().await;
+        committed.map_err(Error::doing("delete the account"))?;
+        Ok(deleted)
     }
 }

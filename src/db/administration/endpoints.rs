@@ -240,11 +240,17 @@ impl Database {
 
     /// Deletes an endpoint. False when there is none.
     pub async fn delete_endpoint(&self, id: i64) -> Result<bool, Error> {
-        sqlx::query_scalar("select postrider.delete_endpoint($1)")
+        // What was pending is moved to the dead letters, however much that is.
+        let mut transaction = self.unhurried().await?;
+        let deleted = sqlx::query_scalar("select postrider.delete_endpoint($1)")
+            .persistent(false)
             .bind(id)
-            .fetch_one(self.pool())
+            .fetch_one(&mut *transaction)
             .await
-            .map_err(Error::refusal_or_doing("delete the endpoint"))
+            .map_err(Error::refusal_or_doing("delete the endpoint"))?;
+        let committed = transaction.commit().await;
+        committed.map_err(Error::doing("delete the endpoint"))?;
+        Ok(deleted)
     }
 
     /// Signs with a new secret from now on; what was current signs beside it for 24 h.

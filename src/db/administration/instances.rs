@@ -81,11 +81,17 @@ impl Database {
 
     /// Deletes an instance with its endpoints. False when there is none.
     pub async fn delete_instance(&self, name: &str) -> Result<bool, Error> {
-        sqlx::query_scalar("select postrider.delete_instance($1)")
+        // What was pending is moved to the dead letters, however much that is.
+        let mut transaction = self.unhurried().await?;
+        let deleted = sqlx::query_scalar("select postrider.delete_instance($1)")
+            .persistent(false)
             .bind(name)
-            .fetch_one(self.pool())
+            .fetch_one(&mut *transaction)
             .await
-            .map_err(Error::refusal_or_doing("delete the instance"))
+            .map_err(Error::refusal_or_doing("delete the instance"))?;
+        let committed = transaction.commit().await;
+        committed.map_err(Error::doing("delete the instance"))?;
+        Ok(deleted)
     }
 
     /// The token as it is stored. None where there is no such instance, or it has none.

@@ -71,7 +71,7 @@ impl ConfiguredTokens {
     /// What a token is good for. All are compared, each in constant time.
     pub(super) fn find(&self, digest: &TokenDigest) -> Option<Access> {
         let same = self.0.iter().filter(|(known, _)| is_same(known, digest));
-        same.map(|(_, access)| access.clone()).last()
+        same.fold(None, |_, (_, access)| Some(access.clone()))
     }
 }
 

@@ -229,6 +229,21 @@ fn nobody_but_lifecycle_handles_signals_and_nobody_asks_the_system_for_the_time(
 }
 
 #[test]
+fn no_route_of_an_api_is_without_its_description() {
+    for dialect in ["v1", "ryze", "evolution", "codechat", "vzaps"] {
+        for path in files(&format!("src/http/{dialect}"), ".rs") {
+            for (number, line) in code(&path) {
+                let bare = line.contains(".route(") || line.contains(".route_service(");
+                assert!(
+                    !bare,
+                    "{path}:{number}: use routes!(…), or no test finds it"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn the_invariants_stand_in_the_architecture() {
     let architecture = text("src/lib.rs").replace("//! ", "").replace('\n', " ");
     for invariant in [

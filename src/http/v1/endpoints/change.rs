@@ -20,8 +20,8 @@ use crate::http::fault::Fault;
 use crate::model::Reach;
 
 /// What is to become of an endpoint. What is left out stays as it is; where null stands for something, it is said.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct EndpointChange {
     /// Where deliveries go.
     #[schema(format = "uri")]
@@ -33,17 +33,17 @@ pub(super) struct EndpointChange {
     /// Whether it wants base64 media inside the event.
     media_base64: Option<bool>,
     /// The full value of the `Authorization` header; null removes it.
-    #[serde(deserialize_with = "given")]
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
-    authorization: Option<Option<String>>,
+    authorization: Given<String>,
     /// Headers to send with every delivery, all of them; null removes them.
-    #[serde(deserialize_with = "given")]
+    #[serde(default)]
     #[schema(value_type = Option<BTreeMap<String, String>>)]
-    headers: Option<Option<BTreeMap<String, String>>>,
+    headers: Given<BTreeMap<String, String>>,
     /// null: deliveries are signed no more. To change the secret, rotate it.
-    #[serde(deserialize_with = "given")]
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
-    signing_secret: Option<Option<String>>,
+    signing_secret: Given<String>,
     /// Its row of the backoff table.
     schedule: Option<String>,
     /// Attempts before a delivery is dead.
@@ -58,16 +58,28 @@ pub(super) struct EndpointChange {
     /// true: deliveries go out, and what was held is released; false: no new ones are queued, and pending ones are held.
     enabled: Option<bool>,
     /// What its channel needs, all of it; null removes it.
-    #[serde(deserialize_with = "given")]
+    #[serde(default)]
     #[schema(value_type = Option<Object>)]
-    settings: Option<Option<Value>>,
+    settings: Given<Value>,
 }
 
-/// Tells null from what was left out.
-fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    from: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::<T>::deserialize(from).map(Some)
+/// What a field says. Null is not the same as nothing.
+#[derive(Debug, Clone, Default)]
+enum Given<T> {
+    /// It was left out.
+    #[default]
+    Nothing,
+    /// null.
+    Null,
+    /// A value.
+    Value(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Given<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let value = Option::<T>::deserialize(from)?;
+        Ok(value.map_or(Self::Null, Self::Value))
+    }
 }
 
 /// Changes an endpoint
@@ -83,8 +95,8 @@ pub(super) async fn change(
     let present = find(&api, &caller, id).await?;
     let changes = asked.changes(&api, &present, caller.reach())?;
     api.database.set_endpoint(&changes, &api.keyring).await?;
-    let changed = find(&api, &caller, id).await?;
-    Ok(Json(EndpointView::new(changed, &api.keyring)))
+    let now = find(&api, &caller, id).await?;
+    Ok(Json(EndpointView::new(now, &api.keyring)))
 }
 
 /// Deletes an endpoint; what was pending for it goes to the dead letters
@@ -115,11 +127,7 @@ impl EndpointChange {
         values::within("max_attempts", self.max_attempts, 1..=1000)?;
         values::within("timeout_ms", self.timeout_ms, 1000..=60_000)?;
         values::within("max_in_flight", self.max_in_flight, 1..=10_000)?;
-        let signing = match &self.signing_secret {
-            None => Change::Keep,
-            Some(None) => Change::Remove,
-            Some(Some(text)) => Change::To(values::signing_secret(text)?),
-        };
+        let signing = change_of(&self.signing_secret, |text| values::signing_secret(text))?;
         Ok(EndpointChanges {
             instance: &line.instance,
             url: self.url.as_deref().unwrap_or(&line.url),
@@ -134,16 +142,14 @@ impl EndpointChange {
             state: self
                 .enabled
                 .map(|on| if on { "enabled" } else { "disabled" }),
-            settings: change_of(self.settings.as_ref(), |settings| {
+            settings: change_of(&self.settings, |settings| {
                 settings::check(settings, channel(line), dialect(line), &api.guard)
             })?,
             events: self.events.clone(),
-            authorization: change_of(self.authorization.as_ref(), |text| {
+            authorization: change_of(&self.authorization, |text| {
                 values::authorization(text.clone())
             })?,
-            headers: change_of(self.headers.as_ref(), |headers| {
-                values::headers(headers.clone())
-            })?,
+            headers: change_of(&self.headers, |headers| values::headers(headers.clone()))?,
             signing,
             by_events: self.by_events,
             media_base64: self.media_base64,
@@ -169,13 +175,13 @@ impl EndpointChange {
 
 /// Left out: it stays; null: it goes; else it is set to what is made of it.
 fn change_of<T, U>(
-    asked: Option<&Option<T>>,
+    asked: &Given<T>,
     make: impl FnOnce(&T) -> Result<U, Fault>,
 ) -> Result<Change<U>, Fault> {
     match asked {
-        None => Ok(Change::Keep),
-        Some(None) => Ok(Change::Remove),
-        Some(Some(value)) => make(value).map(Change::To),
+        Given::Nothing => Ok(Change::Keep),
+        Given::Null => Ok(Change::Remove),
+        Given::Value(value) => make(value).map(Change::To),
     }
 }
 

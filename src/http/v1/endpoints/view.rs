@@ -74,7 +74,6 @@ impl DialectName {
 
 /// An endpoint.
 #[derive(Debug, Serialize, ToSchema)]
-#[expect(clippy::struct_excessive_bools, reason = "it is shown as it is")]
 pub(super) struct EndpointView {
     /// Its id.
     id: i64,
