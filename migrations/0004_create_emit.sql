@@ -79,7 +79,7 @@ end $$;
 comment on function postrider.queue_deliveries(bigint, text, text, json, bigint, integer) is 'Queues the deliveries of one event, counts them and rings; returns how many. Internal.';
 
 -- One event. The usual call, so it takes the short way: no arrays, and one statement each for event and deliveries.
-create function postrider.emit(instance text, type text, data json, idempotency_key text default null) returns text
+create function postrider.emit(instance text, type text, data json, idempotency_key text default null, sender text default null) returns text
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   owner bigint;
@@ -114,18 +114,19 @@ begin
   end if;
 
   queued := postrider.queue_deliveries(owner, instance, type, data, event, event_nonce);
+  if sender is not null then perform postrider.note_senders(array[postrider.event_id(event, event_nonce)], array[sender]); end if;
   return postrider.event_id(event, event_nonce);
 end $$;
-comment on function postrider.emit(text, text, json, text) is
-  'Emits one event and queues its deliveries in the caller''s transaction; returns the event''s id. With an idempotency key, a second call within 24 h returns the first id and emits nothing.';
+comment on function postrider.emit(text, text, json, text, text) is
+  'Emits one event and queues its deliveries in the caller''s transaction; returns the event''s id. With an idempotency key, a second call within 24 h returns the first id and emits nothing. A sender is told where envelopes have one, in place of the instance''s own.';
 
 -- A literal or a driver's string parameter is taken as text, a jsonb value as jsonb: no caller has to cast.
-create function postrider.emit(instance text, type text, data text, idempotency_key text default null) returns text
-  language sql return postrider.emit(instance, type, data::json, idempotency_key);
-comment on function postrider.emit(text, text, text, text) is 'emit with the data as JSON text.';
-create function postrider.emit(instance text, type text, data jsonb, idempotency_key text default null) returns text
-  language sql return postrider.emit(instance, type, data::json, idempotency_key);
-comment on function postrider.emit(text, text, jsonb, text) is 'emit with the data as jsonb.';
+create function postrider.emit(instance text, type text, data text, idempotency_key text default null, sender text default null) returns text
+  language sql return postrider.emit(instance, type, data::json, idempotency_key, sender);
+comment on function postrider.emit(text, text, text, text, text) is 'emit with the data as JSON text.';
+create function postrider.emit(instance text, type text, data jsonb, idempotency_key text default null, sender text default null) returns text
+  language sql return postrider.emit(instance, type, data::json, idempotency_key, sender);
+comment on function postrider.emit(text, text, jsonb, text, text) is 'emit with the data as jsonb.';
 
 -- Many events, set-wise. Ids are drawn first, in order, so that events and deliveries are written from the same rows.
 create function postrider.emit_rows(instances text[], types text[], data json[], idempotency_keys text[] default null) returns text[]
@@ -204,17 +205,20 @@ declare
 begin
   if json_typeof(events) is distinct from 'array' then
     raise exception using errcode = 'invalid_parameter_value', message = 'postrider.emit_many: the argument is not a JSON array',
-      hint = 'Give [{"instance": "…", "type": "…", "data": {…}, "idempotency_key": "…"}, …].';
+      hint = 'Give [{"instance": "…", "type": "…", "data": {…}, "idempotency_key": "…", "sender": "…"}, …].';
   end if;
   select e.ord into bad from json_array_elements(events) with ordinality as e(event, ord)
   where json_typeof(e.event) <> 'object' or e.event -> 'data' is null limit 1;
   if found then
     raise exception using errcode = 'invalid_parameter_value', message = format('postrider.emit_many: element %s is not an event', bad),
-      hint = 'Each element is an object with "instance", "type", "data" and, if wanted, "idempotency_key".';
+      hint = 'Each element is an object with "instance", "type", "data" and, if wanted, "idempotency_key" and "sender".';
   end if;
   select postrider.emit_rows(array_agg(e.event ->> 'instance' order by e.ord), array_agg(e.event ->> 'type' order by e.ord)
        , array_agg(e.event -> 'data' order by e.ord), array_agg(e.event ->> 'idempotency_key' order by e.ord))
   into emitted from json_array_elements(events) with ordinality as e(event, ord);
+  if exists (select from json_array_elements(events) as e(event) where e.event -> 'sender' is not null) then
+    perform postrider.note_senders(emitted, array(select e.event ->> 'sender' from json_array_elements(events) with ordinality as e(event, ord) order by e.ord));
+  end if;
   return coalesce(emitted, '{}');
 end $$;
-comment on function postrider.emit_many(json) is 'Emits an array of events in one statement: [{"instance", "type", "data", "idempotency_key"?}, …]; returns their ids in order.';
+comment on function postrider.emit_many(json) is 'Emits an array of events in one statement: [{"instance", "type", "data", "idempotency_key"?, "sender"?}, …]; returns their ids in order.';

@@ -385,7 +385,7 @@ begin
       hint = 'emit (emit and insert into the queue), capture (and attach tables of its own), operate (and endpoints, dead letters, re-queue).';
   end if;
   execute format('grant usage on schema postrider to %I', role);
-  execute format('grant execute on function postrider.emit(text, text, json, text), postrider.emit(text, text, text, text), postrider.emit(text, text, jsonb, text), postrider.emit_many(json), postrider.emit_rows(text[], text[], json[], text[]), postrider.event_id(bigint, integer) to %I', role);
+  execute format('grant execute on function postrider.emit(text, text, json, text, text), postrider.emit(text, text, text, text, text), postrider.emit(text, text, jsonb, text, text), postrider.emit_many(json), postrider.emit_rows(text[], text[], json[], text[]), postrider.event_id(bigint, integer) to %I', role);
   -- target and lane are not theirs to set: whoever leaves them out has his row checked.
   execute format('grant insert (id, instance_name, url, payload, auth_header, event_type, status, attempts, max_attempts, next_retry_at, last_error, created_at, updated_at, channel, endpoint_id, event_id, event_nonce, event_at, crashes) on %s to %I', queue, role);
   if ability = 'capture' then perform postrider.allow_capture(role); end if;

@@ -57,11 +57,12 @@ with lanes as materialized (
     , date_part('epoch', clock_timestamp()) - date_part('epoch', queue.first_attempt_at) as since_first_attempt_s
     , (select endpoint.version from postrider.endpoints endpoint where endpoint.id = queue.endpoint_id) as endpoint_version
     , queue.lane
+    , (select said.sender from postrider.event_senders said where said.event_id = queue.event_id) as sender
 )
 select claimed.*, null::bigint as window_number, null::bigint as looked_at, null::timestamptz as end_at, null::bigint as end_id
 from claimed
 union all
-select null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null
+select null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null
   , reached.entry, reached.looked_at, reached.end_at, reached.end_id
 from (
   select seen.entry, count(*) as looked_at, max(seen.next_retry_at) as end_at

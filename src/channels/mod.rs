@@ -16,7 +16,7 @@ mod webhook;
 pub use crate::model::{Class, Failure, Outcome, Receipt, Retry, Verdict};
 pub use clock::WallClock;
 pub use media::{Media, MediaClient, NotFetched};
-pub use webhook::{Webhook, is_reserved, url_of};
+pub use webhook::{Webhook, url_of};
 
 use futures_util::future::BoxFuture;
 

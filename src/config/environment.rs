@@ -7,6 +7,7 @@
 use figment::value::Value;
 
 use super::error::{Error, Fault};
+use super::evolution;
 use super::reference::{self, Key};
 use super::sources::{ENVIRONMENT, Setting};
 
@@ -61,7 +62,11 @@ pub(super) fn settings(variables: &[(String, String)]) -> Result<Vec<Setting>, E
         return Err(Error(faults));
     }
     ranked.sort_by_key(|(rank, _)| *rank);
-    Ok(ranked.into_iter().map(|(_, setting)| setting).collect())
+    let ours = ranked.into_iter().map(|(_, setting)| setting);
+    Ok(evolution::settings(variables)
+        .into_iter()
+        .chain(ours)
+        .collect())
 }
 
 /// How strongly a name's spelling binds.

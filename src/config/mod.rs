@@ -13,6 +13,7 @@ mod egress;
 mod encryption;
 mod environment;
 mod error;
+mod evolution;
 mod fields;
 mod http;
 mod ingest;
@@ -30,6 +31,7 @@ pub use doorbell::Doorbell;
 pub use egress::Egress;
 pub use encryption::Encryption;
 pub use error::{Error, Fault};
+pub use evolution::{Evolution, EvolutionCompat, GlobalWebhook};
 pub use http::Http;
 pub use ingest::Ingest;
 pub use limits::Limits;
@@ -54,6 +56,8 @@ pub struct Config {
     pub http: Http,
     /// Who may call it.
     pub api: Api,
+    /// Evolution API's part.
+    pub evolution: Evolution,
     /// Deliveries.
     pub worker: Worker,
     /// Waking up.
@@ -119,6 +123,7 @@ impl Config {
         self.database.check(&mut check);
         self.http.check(&mut check);
         self.api.check(&mut check);
+        self.evolution.check(&mut check);
         self.worker.check(&mut check);
         self.doorbell.check(&mut check);
         self.ingest.check(&mut check);

@@ -128,9 +128,13 @@ impl Database {
         for (statement, age) in [
             (
                 "-- retention.events: the oldest are the lowest ids
-                delete from postrider.events event where event.id = any (array(
-                  select old.id from (select early.id, early.created_at from postrider.events early order by early.id limit $2) old
-                  where old.created_at < now() - make_interval(secs => $1)))",
+                with old as materialized (
+                  select early.id from (select event.id, event.created_at from postrider.events event order by event.id limit $2) early
+                  where early.created_at < now() - make_interval(secs => $1)
+                ), senders as (
+                  delete from postrider.event_senders said where said.event_id = any (array(select old.id from old))
+                )
+                delete from postrider.events event where event.id = any (array(select old.id from old))",
                 events,
             ),
             (

@@ -72,6 +72,7 @@ impl Handler {
             event_id: job.delivery.event_id,
             event_type: job.delivery.event_type,
             instance: job.delivery.instance,
+            sender: job.delivery.sender,
             occurred_at: job.delivery.occurred_at,
             attempt: job.delivery.attempts + 1,
             payload: job.delivery.payload,

@@ -31,7 +31,7 @@ pub(super) fn envelope(parts: &Parts<'_>) -> Bytes {
     out.extend_from_slice(br#"","WhatsApp":{"whatsappId":"#);
     json::string(&mut out, &identity.uid);
     out.extend_from_slice(br#","remoteJid":"#);
-    json::string_or_null(&mut out, identity.sender.as_deref());
+    json::string_or_null(&mut out, parts.sender());
     out.extend_from_slice(br#","pictureUrl":null,"pushName":"#);
     json::string(&mut out, parts.instance);
     out.extend_from_slice(br#","createdAt":""#);
@@ -77,6 +77,7 @@ mod tests {
             event_type: "message.exchange",
             instance: "my-instance",
             identity: &identity,
+            sender: None,
             instance_token: Some("never here"),
             base_url: "",
             destination: "https://a.example",

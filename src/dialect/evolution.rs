@@ -2,8 +2,10 @@
 //! in which it writes an event's name.
 
 use bytes::Bytes;
+use time::OffsetDateTime;
 
 use super::{Dialect, Parts, json};
+use crate::crypto::jwt;
 
 /// The keys, quotes, braces and the timestamp of an envelope.
 const FRAME_BYTES: usize = 136;
@@ -51,9 +53,25 @@ pub fn key(name: &str) -> String {
     name.replace(['.', '-'], "_").to_uppercase()
 }
 
+/// The event that a subscription names: `MESSAGES_UPSERT`. `GROUP_UPDATE` may also be written like all the others.
+pub fn event(named: &str) -> Option<&'static str> {
+    let mut events = EVENTS.iter();
+    events.find_map(|(known, name)| (*known == named || key(name) == named).then_some(*name))
+}
+
 /// What `byEvents` appends: `group-participants.update` is `group-participants-update`.
 pub(super) fn suffix(name: &str) -> String {
     key(name).replace('_', "-").to_lowercase()
+}
+
+/// `Bearer` and a token signed with an endpoint's `jwt_key`. It lives ten minutes and is made anew for each attempt: one made
+/// when the event happened would have expired at the later ones.
+pub fn bearer(key: &[u8], now: OffsetDateTime) -> String {
+    let issued = now.unix_timestamp();
+    let expires = issued + 600;
+    let claims =
+        format!(r#"{{"iat":{issued},"exp":{expires},"app":"evolution","action":"webhook"}}"#);
+    format!("Bearer {}", jwt::sign(claims.as_bytes(), key))
 }
 
 /// The body an Evolution API consumer expects. `server_url` is absent where none is configured.
@@ -62,7 +80,7 @@ pub(super) fn envelope(parts: &Parts<'_>) -> Bytes {
     let token = parts.instance_token;
     let texts = [parts.instance, parts.destination, parts.base_url, name];
     let texts: usize = texts.iter().map(|text| text.len()).sum();
-    let more = token.map_or(0, str::len) + parts.identity.sender.as_deref().map_or(0, str::len);
+    let more = token.map_or(0, str::len) + parts.sender().map_or(0, str::len);
     let mut out = Vec::with_capacity(FRAME_BYTES + texts + more + parts.data.len());
     out.extend_from_slice(br#"{"event":"#);
     json::string(&mut out, name);
@@ -77,7 +95,7 @@ pub(super) fn envelope(parts: &Parts<'_>) -> Bytes {
     out.extend_from_slice(br#","date_time":""#);
     json::timestamp(&mut out, parts.occurred_at);
     out.extend_from_slice(br#"","sender":"#);
-    json::string_or_null(&mut out, parts.identity.sender.as_deref());
+    json::string_or_null(&mut out, parts.sender());
     if !parts.base_url.is_empty() {
         out.extend_from_slice(br#","server_url":"#);
         json::string(&mut out, parts.base_url);
@@ -90,8 +108,6 @@ pub(super) fn envelope(parts: &Parts<'_>) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use time::OffsetDateTime;
-
     use super::super::Identity;
     use super::*;
 
@@ -106,6 +122,7 @@ mod tests {
             event_type: "message.exchange",
             instance: "my-instance",
             identity: &identity,
+            sender: None,
             instance_token: Some("instance-token"),
             base_url: "http://localhost:8080",
             destination: "https://your-server.com/webhook",
@@ -136,6 +153,11 @@ mod tests {
         for (key, name) in EVENTS {
             assert_eq!(Dialect::Evolution.name(name), name);
             assert_eq!(Dialect::Evolution.meant(key), name);
+            assert_eq!(event(key), Some(name));
+        }
+        assert_eq!(event("GROUPS_UPDATE"), Some("groups.update"));
+        for other in ["messages.upsert", "message.exchange", "ERRORS", ""] {
+            assert_eq!(event(other), None);
         }
     }
 

@@ -73,6 +73,8 @@ pub struct Parts<'a> {
     pub instance: &'a str,
     /// What else is known of the instance.
     pub identity: &'a Identity,
+    /// Who sent the event, where it is not the instance's own sender.
+    pub sender: Option<&'a str>,
     /// The instance's own token, where it has one. In clear: the envelope is on its way out.
     pub instance_token: Option<&'a str>,
     /// `http.public_url`: where the instance's API is reached from outside.
@@ -83,6 +85,13 @@ pub struct Parts<'a> {
     pub occurred_at: OffsetDateTime,
     /// The event's JSON body.
     pub data: &'a [u8],
+}
+
+impl Parts<'_> {
+    /// Who sent the event.
+    fn sender(&self) -> Option<&str> {
+        self.sender.or(self.identity.sender.as_deref())
+    }
 }
 
 impl Dialect {

@@ -40,6 +40,7 @@ mod tests {
             event_type: "order.paid",
             instance: "shop\n1",
             identity: &Identity::default(),
+            sender: None,
             destination: "https://a.example",
             instance_token: Some("never here"),
             base_url: "https://api.example.com",

@@ -42,6 +42,7 @@ mod tests {
             event_type: "message.exchange",
             instance: "my \"instance\"",
             identity: &Identity::default(),
+            sender: None,
             destination: "https://a.example",
             instance_token: Some("t0k"),
             base_url: "https://api.example.com",

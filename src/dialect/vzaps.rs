@@ -98,6 +98,7 @@ mod tests {
                 event_type,
                 instance: "my-instance",
                 identity: &Identity::default(),
+                sender: None,
                 instance_token: None,
                 base_url: "",
                 destination: "https://a.example",

@@ -43,6 +43,8 @@ pub struct Delivery {
     pub event_type: String,
     /// The instance's name.
     pub instance: String,
+    /// Who sent it, where that was said with it.
+    pub sender: Option<String>,
     /// How it goes.
     pub channel: Channel,
     /// The endpoint it is for; none for a row inserted directly.
@@ -78,6 +80,8 @@ pub struct Parcel {
     pub event_type: String,
     /// The instance's name.
     pub instance: String,
+    /// Who sent the event, where that was said with it.
+    pub sender: Option<String>,
     /// When the event happened.
     pub occurred_at: OffsetDateTime,
     /// 1 for the first attempt of a cycle.

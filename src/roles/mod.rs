@@ -90,7 +90,7 @@ impl<'a> Roles<'a> {
             match role {
                 Role::Worker => self.start_worker(&doorbell, &keyring, ready).await?,
                 Role::Ingest => self.start_ingest(&ready),
-                Role::Api => self.start_api(&keyring, &ready),
+                Role::Api => self.start_api(&keyring, &ready).await?,
             }
         }
         Ok(())
@@ -142,14 +142,18 @@ impl<'a> Roles<'a> {
     }
 
     /// Adds the APIs to the listener. They are ready at once: where the database is away, they say so.
-    fn start_api(&self, keyring: &Arc<Keyring>, ready: &Condition) {
+    async fn start_api(&self, keyring: &Arc<Keyring>, ready: &Condition) -> anyhow::Result<()> {
         let config = self.app.config.clone();
         let connections_max = config.database.connections_max;
         let database = Database::open(self.route.clone(), Purpose::Api, connections_max);
         let api = Api::new(database, keyring.clone(), config, &self.public_url());
+        http::evolution::start(&api)
+            .await
+            .context("setting up Evolution API's global webhook")?;
         self.app.mounts.mount(http::api::router(api));
         tracing::info!(http.address = %self.app.http_address, "serving the APIs: /v1, /docs, /openapi.json");
         ready.met();
+        Ok(())
     }
 
     /// How clients reach us.

@@ -16,6 +16,7 @@ use crate::db::Database;
 use crate::db::doorbell::Doorbell;
 use crate::db::installation::Identity;
 use crate::delivery;
+use crate::dialect::Dialect;
 use crate::lifecycle::Tasks;
 use crate::metrics::Metrics;
 use crate::readiness::Condition;
@@ -104,7 +105,10 @@ impl Starting {
         let media_bytes_max = config.limits.media_bytes_max;
         let media =
             (media_bytes_max > 0).then(|| MediaClient::new(client.clone(), media_bytes_max));
-        let webhook = Webhook::new(client, clock.clone(), public_url);
+        let mut webhook = Webhook::new(client, clock.clone(), public_url);
+        if !config.evolution.expose_token {
+            webhook = webhook.without_token(Dialect::Evolution);
+        }
         let equipment = delivery::Equipment {
             database: self.database,
             doorbell: self.doorbell,

@@ -1,16 +1,12 @@
 //! Which headers an attempt carries.
 
-use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TE, TRAILER, TRANSFER_ENCODING,
-    UPGRADE, USER_AGENT,
-};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use time::OffsetDateTime;
 
-use crate::crypto::jwt;
 use crate::dialect::{self, Dialect, evolution};
-use crate::model::{Destination, Header, Parcel};
+use crate::model::{Destination, Header, Parcel, is_reserved_header};
 
 pub(super) const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 pub(super) const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
@@ -24,25 +20,6 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Room for ours and a few of the endpoint's, so that the map is allocated once.
 const USUAL_COUNT: usize = 14;
 
-/// Whether a custom header of this name would break the request or pass for something we say: such a one is refused.
-pub fn is_reserved(name: &HeaderName) -> bool {
-    [
-        CONNECTION,
-        CONTENT_LENGTH,
-        HOST,
-        TE,
-        TRAILER,
-        TRANSFER_ENCODING,
-        UPGRADE,
-        WEBHOOK_ID,
-        WEBHOOK_TIMESTAMP,
-        WEBHOOK_SIGNATURE,
-        ATTEMPT,
-    ]
-    .contains(name)
-        || matches!(name.as_str(), "keep-alive" | "proxy-connection")
-}
-
 /// All but id, timestamp and signature: the endpoint's own verbatim, ours where it has none of that name.
 ///
 /// Fails with the name of a reserved header.
@@ -53,7 +30,7 @@ pub(super) fn of(parcel: &Parcel, now: OffsetDateTime) -> Result<HeaderMap, Head
     };
     let mut headers = HeaderMap::with_capacity(USUAL_COUNT + custom.len());
     for Header { name, value } in custom {
-        if is_reserved(name) {
+        if is_reserved_header(name) {
             return Err(name.clone());
         }
         if name.as_str() == evolution::JWT_KEY && is_evolution(parcel) {
@@ -81,15 +58,10 @@ fn is_evolution(parcel: &Parcel) -> bool {
     matches!(&parcel.to, Destination::Endpoint(endpoint) if endpoint.dialect == Dialect::Evolution)
 }
 
-/// `Bearer` and a token as Evolution API makes it. It lives ten minutes and is new at each attempt: one made when the event
-/// happened would have expired at the later ones.
+/// The token that Evolution API makes with the endpoint's key.
 fn minted(key: &[u8], now: OffsetDateTime) -> HeaderValue {
-    let issued = now.unix_timestamp();
-    let expires = issued + 600;
-    let claims =
-        format!(r#"{{"iat":{issued},"exp":{expires},"app":"evolution","action":"webhook"}}"#);
-    let value = format!("Bearer {}", jwt::sign(claims.as_bytes(), key));
-    let mut value = HeaderValue::try_from(value).expect("base64 and dots are legal in a header");
+    let value = HeaderValue::try_from(evolution::bearer(key, now));
+    let mut value = value.expect("base64 and dots are legal in a header");
     value.set_sensitive(true);
     value
 }

@@ -13,9 +13,9 @@ use tokio::time::{Instant, timeout_at};
 use super::clock::WallClock;
 use super::egress::GuardedClient;
 use super::{Channel, Outcome};
+use crate::dialect::Dialect;
 use crate::model::Parcel;
 
-pub use headers::is_reserved;
 pub(super) use problem::failure;
 pub use request::url_of;
 
@@ -24,8 +24,16 @@ pub use request::url_of;
 pub struct Webhook {
     client: GuardedClient,
     clock: Arc<WallClock>,
-    /// `http.public_url`, for envelopes that name it.
+    origin: Origin,
+}
+
+/// What envelopes tell of this installation.
+#[derive(Debug, Clone)]
+struct Origin {
+    /// `http.public_url`.
     public_url: String,
+    /// A dialect whose envelopes go without the instance's token.
+    without_token: Option<Dialect>,
 }
 
 impl Webhook {
@@ -38,14 +46,24 @@ impl Webhook {
         Self {
             client,
             clock,
-            public_url: public_url.into(),
+            origin: Origin {
+                public_url: public_url.into(),
+                without_token: None,
+            },
         }
+    }
+
+    /// From now on the envelopes of this dialect go without the instance's token.
+    #[must_use]
+    pub fn without_token(mut self, dialect: Dialect) -> Self {
+        self.origin.without_token = Some(dialect);
+        self
     }
 
     /// The attempt itself, without the deadline.
     async fn attempt(&self, parcel: &Parcel) -> Outcome {
         let now = self.clock.now();
-        let request = match request::build(parcel, &self.public_url, now) {
+        let request = match request::build(parcel, &self.origin, now) {
             Ok(request) => request,
             Err(unfit) => return Outcome::Failed(unfit.into()),
         };

@@ -10,6 +10,7 @@ use secrecy::ExposeSecret;
 use time::OffsetDateTime;
 use url::Url;
 
+use super::Origin;
 use super::headers::{self, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP};
 use crate::crypto::signature_header;
 use crate::dialect::{Parts, envelope};
@@ -46,7 +47,7 @@ pub fn url_of(parcel: &Parcel) -> Result<Url, url::ParseError> {
 /// The request of one attempt, made at `now`.
 pub(super) fn build(
     parcel: &Parcel,
-    public_url: &str,
+    origin: &Origin,
     now: OffsetDateTime,
 ) -> Result<Request, Unfit> {
     let mut url = url_of(parcel)?;
@@ -56,7 +57,7 @@ pub(super) fn build(
     let timestamp = HeaderValue::from(now.unix_timestamp());
     let body = match &parcel.to {
         Destination::Endpoint(endpoint) => {
-            let body = wrapped(parcel, endpoint, public_url)?;
+            let body = wrapped(parcel, endpoint, origin)?;
             if !endpoint.signing.is_empty() {
                 let timestamp = timestamp.to_str().expect("a number is visible ASCII");
                 let signature =
@@ -76,11 +77,12 @@ pub(super) fn build(
 }
 
 /// The payload in the endpoint's envelope.
-fn wrapped(parcel: &Parcel, endpoint: &Endpoint, public_url: &str) -> Result<Bytes, Unfit> {
+fn wrapped(parcel: &Parcel, endpoint: &Endpoint, origin: &Origin) -> Result<Bytes, Unfit> {
     if let Some(reason) = &endpoint.sealed_shut {
         return Err(Unfit::SealedShut(reason.clone()));
     }
     let token = endpoint.instance_token.as_ref();
+    let token = token.filter(|_| origin.without_token != Some(endpoint.dialect));
     Ok(envelope(
         endpoint.dialect,
         &Parts {
@@ -88,9 +90,10 @@ fn wrapped(parcel: &Parcel, endpoint: &Endpoint, public_url: &str) -> Result<Byt
             event_type: &parcel.event_type,
             instance: &parcel.instance,
             identity: &endpoint.identity,
+            sender: parcel.sender.as_deref(),
             destination: &endpoint.url_text,
             instance_token: token.map(ExposeSecret::expose_secret),
-            base_url: public_url,
+            base_url: &origin.public_url,
             occurred_at: parcel.occurred_at,
             data: &parcel.payload,
         },

@@ -106,6 +106,7 @@ fn template(
             event_type: "message.exchange",
             instance: INSTANCE,
             identity: &Identity::default(),
+            sender: None,
             destination: "",
             instance_token: None,
             base_url: "",

@@ -165,7 +165,8 @@ impl Database {
         Ok(())
     }
 
-    /// Endpoints of an instance, by label; the instance was found within the caller's reach before.
+    /// Endpoints of an instance, by label; the instance was found within the caller's reach before. Its part of the global
+    /// webhook is not its owner's, and not among them.
     pub async fn endpoint_records(
         &self,
         instance: &Instance,
@@ -176,7 +177,7 @@ impl Database {
             select id, uid::text, instance_id, label, channel, dialect, url, events, by_events, media_base64, authorization_header, headers
               , settings, schedule, max_attempts, timeout_ms, max_in_flight, state, state_reason, state_changed_at, created_at, updated_at
             from postrider.endpoints
-            where instance_id = $1 and ($2::text is null or dialect = $2) and ($3::text is null or channel = $3)
+            where instance_id = $1 and not is_global and ($2::text is null or dialect = $2) and ($3::text is null or channel = $3)
               and ($4::text is null or label = $4) and ($5::bigint is null or id = $5) and ($6::text is null or uid::text = $6)
             order by label collate \"C\", id",
         )

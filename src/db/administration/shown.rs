@@ -32,7 +32,7 @@ pub struct ShownFilter<'a> {
 }
 
 impl Database {
-    /// A page of the endpoints within reach, by id.
+    /// A page of the endpoints within reach, by id. The global webhook is the operators' to see.
     pub async fn endpoints_shown(
         &self,
         reach: Reach,
@@ -48,7 +48,7 @@ impl Database {
             join postrider.instances instance on instance.id = endpoint.instance_id
             where instance.account_id = $1 and ($2::bigint is null or instance.id = $2) and ($3::bigint is null or instance.id = $3)
               and ($4::bigint is null or list.id = $4) and ($5::text is null or list.channel = $5) and ($6::text is null or list.dialect = $6)
-              and list.id > $7
+              and list.id > $7 and (not endpoint.is_global or $9)
             order by list.id limit $8",
         )
         .bind(reach.account)
@@ -59,6 +59,7 @@ impl Database {
         .bind(filter.dialect)
         .bind(after)
         .bind(limit)
+        .bind(reach.operator)
         .fetch_all(self.pool())
         .await
         .map_err(Error::refusal_or_doing("list endpoints"))

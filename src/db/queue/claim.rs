@@ -146,13 +146,13 @@ enum Claimed {
 /// Reads one row, by position: this runs for every delivery.
 fn read_claimed(row: &PgRow, token: i64) -> Result<Claimed, sqlx::Error> {
     let Some(id) = row.try_get::<Option<i64>, _>(0)? else {
-        let entry: i64 = row.try_get(19)?;
+        let entry: i64 = row.try_get(20)?;
         return Ok(Claimed::Reached(Reached {
             window: usize::try_from(entry - 1).unwrap_or(usize::MAX),
-            rows: row.try_get(20)?,
+            rows: row.try_get(21)?,
             end: Position {
-                at: row.try_get(21)?,
-                id: row.try_get(22)?,
+                at: row.try_get(22)?,
+                id: row.try_get(23)?,
             },
         }));
     };
@@ -188,5 +188,6 @@ fn read_claimed(row: &PgRow, token: i64) -> Result<Claimed, sqlx::Error> {
         since_first_attempt: seconds(row.try_get(16)?),
         endpoint_version: row.try_get(17)?,
         lane: row.try_get(18)?,
+        sender: row.try_get(19)?,
     })))
 }

@@ -36,6 +36,7 @@ fn job(id: i64, target: i64) -> Job {
             event_id: format!("row-{id}"),
             event_type: "t".into(),
             instance: "x".into(),
+            sender: None,
             channel: Channel::Webhook,
             endpoint_id: Some(target),
             endpoint_version: Some(1),

@@ -1,16 +1,31 @@
-//! The API of Evolution API, for clients that speak it. Contract: its part of the compatibility table in the README.
+//! The API of Evolution API (and of its Lite), for clients that speak it. Where its documents and the system itself differ, the
+//! documents count unless `evolution.compat` says otherwise; the compatibility table in the README has every such place.
+//!
+//! - `tenant`: who calls and for which instance; what comes first, 401 or 404.
+//! - `body`: what `…/set` and `/instance/create` take, in all the spellings there are, and what they complain of.
+//! - `channel`: `set` and `find` over the endpoints of this dialect; `webhook`, `pusher` and `plain` are their routes.
+//! - `view`: endpoints and instances as it shows them. `fault`: what goes wrong, in its shape.
+//! - `instance`: instances, and the events about them that Postrider itself emits. `start`: what is done once, at the start.
 
-use axum::Json;
-use axum::response::{IntoResponse, Response};
-use serde::Serialize;
-use serde_json::json;
-use utoipa::{OpenApi, ToSchema};
+mod body;
+mod channel;
+mod fault;
+mod instance;
+mod plain;
+mod pusher;
+mod start;
+mod tenant;
+mod view;
+mod webhook;
+
+pub use start::start;
+
+use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::api::Api;
 use super::auth::Carrier;
-use super::fault::Fault;
-use super::manner::{Asked, Manner};
+use super::manner::Manner;
 
 /// How it speaks.
 pub static MANNER: Manner = Manner {
@@ -25,34 +40,22 @@ pub static MANNER: Manner = Manner {
     ],
     carriers: &[Carrier::Header("apikey")],
     limit: |_, _| None,
-    shape,
-    faults: &[],
+    shape: fault::shape,
+    faults: fault::FAULTS,
     fault_schema: "EvolutionFault",
     fault_type: "application/json",
 };
 
-/// What is wrong.
-#[derive(Debug, Serialize, ToSchema)]
-struct EvolutionFault {
-    /// In words.
-    message: String,
-}
-
 /// What its document has beside its routes.
 #[derive(OpenApi)]
-#[openapi(components(schemas(EvolutionFault)))]
+#[openapi(components(schemas(fault::EvolutionFault)))]
 struct Document;
 
 /// Its routes.
 pub fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(Document::openapi())
-}
-
-/// A fault in its shape.
-fn shape(fault: &Fault, _: &Asked) -> Response {
-    (
-        fault.kind.status(),
-        Json(json!({ "message": fault.message })),
-    )
-        .into_response()
+        .merge(webhook::router())
+        .merge(plain::router())
+        .merge(pusher::router())
+        .merge(instance::router())
 }

@@ -218,6 +218,11 @@ fn requests(
         .iter()
         .flat_map(|schema| fields(document, schema))
     {
+        // The name of a new instance: names are unique over all accounts, so a taken one is told, here as on every route that
+        // makes instances.
+        if operation.path == "/instance/create" && field == "instanceName" {
+            continue;
+        }
         for name in things.names(&field).into_iter().flatten() {
             let mut body = body.clone().unwrap();
             body[&field] = name;

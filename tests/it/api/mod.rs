@@ -4,6 +4,7 @@ mod bad_input;
 mod codechat;
 mod cors;
 mod door;
+mod evolution;
 mod fuzz;
 mod isolation;
 mod native;

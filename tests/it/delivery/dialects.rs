@@ -190,3 +190,50 @@ async fn a_codechat_delivery_carries_its_three_headers() {
     assert_eq!(request.json()["instance"]["instanceId"], uid.as_str());
     app.finish([worker]).await;
 }
+
+#[tokio::test]
+async fn a_sender_given_with_an_event_is_told_instead_of_the_instances() {
+    let app = TestApp::start().await;
+    app.sql("update postrider.instances set sender = 'own@s.whatsapp.net'")
+        .await;
+    let endpoint = app.endpoint("default").dialect("evolution").create().await;
+    app.sql("select postrider.emit('shop', 'a', '{}', sender => 'first@x')")
+        .await;
+    app.sql("select postrider.emit('shop', 'b', '{}'::jsonb, sender => 'second@x', idempotency_key => 'k')")
+        .await;
+    app.sql(
+        "select postrider.emit('shop', 'b', '{}', sender => 'third@x', idempotency_key => 'k')",
+    )
+    .await;
+    app.sql("select postrider.emit('shop', 'c', '{}', 'key')")
+        .await;
+    app.sql(r#"select postrider.emit_many('[{"instance":"shop","type":"d","data":{},"sender":"fourth@x"}, {"instance":"shop","type":"e","data":{}}]')"#)
+        .await;
+    let refused = app
+        .try_sql("select postrider.emit('shop', 'f', '{}', sender => repeat('x', 300))")
+        .await;
+    assert!(refused.is_err());
+    let worker = app.worker().start().await;
+    app.drained().await;
+    let mut told: Vec<_> = endpoint
+        .receiver
+        .requests()
+        .iter()
+        .map(|request| {
+            let body = request.json();
+            let text = |name: &str| body[name].as_str().unwrap().to_owned();
+            format!("{} {}", text("event"), text("sender"))
+        })
+        .collect();
+    told.sort();
+    let own = "own@s.whatsapp.net";
+    let expected = [
+        "a first@x",
+        "b second@x",
+        &format!("c {own}"),
+        "d fourth@x",
+        &format!("e {own}"),
+    ];
+    assert_eq!(told, expected);
+    app.finish([worker]).await;
+}

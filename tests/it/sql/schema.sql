@@ -45,6 +45,30 @@ COMMENT ON DOMAIN postrider.delivery_status IS 'pending, delivered or failed.';
 
 
 --
+-- Name: add_global_endpoint(); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.add_global_endpoint() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  -- Waits for a change of the global webhook, which waits for us: no instance is passed over.
+  lock table postrider.global_webhook in row exclusive mode;
+  insert into postrider.endpoints (instance_id, label, dialect, url, events, by_events, media_base64, schedule, is_global)
+  select new.id, 'WEBHOOK_GLOBAL', 'evolution', g.url, g.events, g.by_events, true, 'evolution', true from postrider.global_webhook g;
+  return null;
+end $$;
+
+
+--
+-- Name: FUNCTION add_global_endpoint(); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.add_global_endpoint() IS 'Trigger: a new instance gets its part of the global webhook.';
+
+
+--
 -- Name: add_up_queue_depth(); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
@@ -101,7 +125,7 @@ begin
       hint = 'emit (emit and insert into the queue), capture (and attach tables of its own), operate (and endpoints, dead letters, re-queue).';
   end if;
   execute format('grant usage on schema postrider to %I', role);
-  execute format('grant execute on function postrider.emit(text, text, json, text), postrider.emit(text, text, text, text), postrider.emit(text, text, jsonb, text), postrider.emit_many(json), postrider.emit_rows(text[], text[], json[], text[]), postrider.event_id(bigint, integer) to %I', role);
+  execute format('grant execute on function postrider.emit(text, text, json, text, text), postrider.emit(text, text, text, text, text), postrider.emit(text, text, jsonb, text, text), postrider.emit_many(json), postrider.emit_rows(text[], text[], json[], text[]), postrider.event_id(bigint, integer) to %I', role);
   -- target and lane are not theirs to set: whoever leaves them out has his row checked.
   execute format('grant insert (id, instance_name, url, payload, auth_header, event_type, status, attempts, max_attempts, next_retry_at, last_error, created_at, updated_at, channel, endpoint_id, event_id, event_nonce, event_at, crashes) on %s to %I', queue, role);
   if ability = 'capture' then perform postrider.allow_capture(role); end if;
@@ -1946,10 +1970,10 @@ COMMENT ON FUNCTION postrider.drop_captured(root regclass, functions regprocedur
 
 
 --
--- Name: emit(text, text, json, text); Type: FUNCTION; Schema: postrider; Owner: -
+-- Name: emit(text, text, json, text, text); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
-CREATE FUNCTION postrider.emit(instance text, type text, data json, idempotency_key text DEFAULT NULL::text) RETURNS text
+CREATE FUNCTION postrider.emit(instance text, type text, data json, idempotency_key text DEFAULT NULL::text, sender text DEFAULT NULL::text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
@@ -1986,47 +2010,48 @@ begin
   end if;
 
   queued := postrider.queue_deliveries(owner, instance, type, data, event, event_nonce);
+  if sender is not null then perform postrider.note_senders(array[postrider.event_id(event, event_nonce)], array[sender]); end if;
   return postrider.event_id(event, event_nonce);
 end $_$;
 
 
 --
--- Name: FUNCTION emit(instance text, type text, data json, idempotency_key text); Type: COMMENT; Schema: postrider; Owner: -
+-- Name: FUNCTION emit(instance text, type text, data json, idempotency_key text, sender text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.emit(instance text, type text, data json, idempotency_key text) IS 'Emits one event and queues its deliveries in the caller''s transaction; returns the event''s id. With an idempotency key, a second call within 24 h returns the first id and emits nothing.';
+COMMENT ON FUNCTION postrider.emit(instance text, type text, data json, idempotency_key text, sender text) IS 'Emits one event and queues its deliveries in the caller''s transaction; returns the event''s id. With an idempotency key, a second call within 24 h returns the first id and emits nothing. A sender is told where envelopes have one, in place of the instance''s own.';
 
 
 --
--- Name: emit(text, text, jsonb, text); Type: FUNCTION; Schema: postrider; Owner: -
+-- Name: emit(text, text, jsonb, text, text); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
-CREATE FUNCTION postrider.emit(instance text, type text, data jsonb, idempotency_key text DEFAULT NULL::text) RETURNS text
+CREATE FUNCTION postrider.emit(instance text, type text, data jsonb, idempotency_key text DEFAULT NULL::text, sender text DEFAULT NULL::text) RETURNS text
     LANGUAGE sql
-    RETURN postrider.emit(instance, type, (data)::json, idempotency_key);
+    RETURN postrider.emit(instance, type, (data)::json, idempotency_key, sender);
 
 
 --
--- Name: FUNCTION emit(instance text, type text, data jsonb, idempotency_key text); Type: COMMENT; Schema: postrider; Owner: -
+-- Name: FUNCTION emit(instance text, type text, data jsonb, idempotency_key text, sender text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.emit(instance text, type text, data jsonb, idempotency_key text) IS 'emit with the data as jsonb.';
+COMMENT ON FUNCTION postrider.emit(instance text, type text, data jsonb, idempotency_key text, sender text) IS 'emit with the data as jsonb.';
 
 
 --
--- Name: emit(text, text, text, text); Type: FUNCTION; Schema: postrider; Owner: -
+-- Name: emit(text, text, text, text, text); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
-CREATE FUNCTION postrider.emit(instance text, type text, data text, idempotency_key text DEFAULT NULL::text) RETURNS text
+CREATE FUNCTION postrider.emit(instance text, type text, data text, idempotency_key text DEFAULT NULL::text, sender text DEFAULT NULL::text) RETURNS text
     LANGUAGE sql
-    RETURN postrider.emit(instance, type, (data)::json, idempotency_key);
+    RETURN postrider.emit(instance, type, (data)::json, idempotency_key, sender);
 
 
 --
--- Name: FUNCTION emit(instance text, type text, data text, idempotency_key text); Type: COMMENT; Schema: postrider; Owner: -
+-- Name: FUNCTION emit(instance text, type text, data text, idempotency_key text, sender text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.emit(instance text, type text, data text, idempotency_key text) IS 'emit with the data as JSON text.';
+COMMENT ON FUNCTION postrider.emit(instance text, type text, data text, idempotency_key text, sender text) IS 'emit with the data as JSON text.';
 
 
 --
@@ -2103,17 +2128,20 @@ declare
 begin
   if json_typeof(events) is distinct from 'array' then
     raise exception using errcode = 'invalid_parameter_value', message = 'postrider.emit_many: the argument is not a JSON array',
-      hint = 'Give [{"instance": "…", "type": "…", "data": {…}, "idempotency_key": "…"}, …].';
+      hint = 'Give [{"instance": "…", "type": "…", "data": {…}, "idempotency_key": "…", "sender": "…"}, …].';
   end if;
   select e.ord into bad from json_array_elements(events) with ordinality as e(event, ord)
   where json_typeof(e.event) <> 'object' or e.event -> 'data' is null limit 1;
   if found then
     raise exception using errcode = 'invalid_parameter_value', message = format('postrider.emit_many: element %s is not an event', bad),
-      hint = 'Each element is an object with "instance", "type", "data" and, if wanted, "idempotency_key".';
+      hint = 'Each element is an object with "instance", "type", "data" and, if wanted, "idempotency_key" and "sender".';
   end if;
   select postrider.emit_rows(array_agg(e.event ->> 'instance' order by e.ord), array_agg(e.event ->> 'type' order by e.ord)
        , array_agg(e.event -> 'data' order by e.ord), array_agg(e.event ->> 'idempotency_key' order by e.ord))
   into emitted from json_array_elements(events) with ordinality as e(event, ord);
+  if exists (select from json_array_elements(events) as e(event) where e.event -> 'sender' is not null) then
+    perform postrider.note_senders(emitted, array(select e.event ->> 'sender' from json_array_elements(events) with ordinality as e(event, ord) order by e.ord));
+  end if;
   return coalesce(emitted, '{}');
 end $$;
 
@@ -2122,7 +2150,7 @@ end $$;
 -- Name: FUNCTION emit_many(events json); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.emit_many(events json) IS 'Emits an array of events in one statement: [{"instance", "type", "data", "idempotency_key"?}, …]; returns their ids in order.';
+COMMENT ON FUNCTION postrider.emit_many(events json) IS 'Emits an array of events in one statement: [{"instance", "type", "data", "idempotency_key"?, "sender"?}, …]; returns their ids in order.';
 
 
 --
@@ -2420,6 +2448,33 @@ COMMENT ON FUNCTION postrider.fire_always(relation regclass, trigger_name name) 
 
 
 --
+-- Name: guard_global_endpoint(); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.guard_global_endpoint() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if tg_op = 'DELETE' then
+    -- Below another trigger: it goes with its instance.
+    if pg_trigger_depth() > 1 then return old; end if;
+  elsif coalesce(current_setting('postrider.global_webhook', true), '') = 'changes' then
+    return new;
+  end if;
+  raise exception using errcode = 'feature_not_supported', message = 'postrider: this endpoint is a part of the global webhook',
+    hint = 'It is configured: see evolution.global_webhook, or select postrider.set_global_webhook(…). An endpoint of your own takes another label.';
+end $$;
+
+
+--
+-- Name: FUNCTION guard_global_endpoint(); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.guard_global_endpoint() IS 'Trigger: the global webhook is changed by its configuration only.';
+
+
+--
 -- Name: instance_missing(text); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
@@ -2460,6 +2515,36 @@ end $$;
 --
 
 COMMENT ON FUNCTION postrider.lane_set_by_hand() IS 'Trigger: refuses what would hide a row from the workers.';
+
+
+--
+-- Name: note_senders(text[], text[]); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.note_senders(ids text[], senders text[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if exists (select from unnest(senders) as s(sender) where length(s.sender) > 255 or s.sender ~ '[[:cntrl:]]') then
+    raise exception using errcode = 'invalid_parameter_value', message = 'postrider: the sender of an event is longer than 255 characters, or has control characters',
+      hint = 'A sender is like 5511999999999@s.whatsapp.net.';
+  end if;
+  -- A repeated event has its sender already.
+  insert into postrider.event_senders (event_id, sender)
+  select distinct on (split_part(g.id, '_', 2)::bigint) split_part(g.id, '_', 2)::bigint, g.sender
+  from unnest(ids, senders) with ordinality as g(id, sender, ord)
+  where g.sender is not null
+  order by split_part(g.id, '_', 2)::bigint, g.ord
+  on conflict on constraint event_senders_pkey do nothing;
+end $$;
+
+
+--
+-- Name: FUNCTION note_senders(ids text[], senders text[]); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.note_senders(ids text[], senders text[]) IS 'Notes the senders of events that were just emitted. Internal.';
 
 
 --
@@ -3119,6 +3204,54 @@ COMMENT ON FUNCTION postrider.set_endpoint_state(endpoint bigint, state text, re
 
 
 --
+-- Name: set_global_webhook(text, text[], boolean); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.set_global_webhook(url text, events text[] DEFAULT '{}'::text[], by_events boolean DEFAULT false) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  changed bigint := 0;
+  added bigint := 0;
+begin
+  lock table postrider.global_webhook in share row exclusive mode;
+  perform set_config('postrider.global_webhook', 'changes', true);
+  if url is null or events = '{}' then
+    delete from postrider.global_webhook;
+    update postrider.endpoints e set state = 'disabled', state_reason = 'the global webhook is off' where e.is_global and e.state <> 'disabled';
+    get diagnostics changed = row_count;
+  else
+    insert into postrider.global_webhook as known (url, events, by_events)
+    values (set_global_webhook.url, set_global_webhook.events, set_global_webhook.by_events)
+    on conflict on constraint global_webhook_pkey do update set url = excluded.url, events = excluded.events, by_events = excluded.by_events
+      where (known.url, known.events, known.by_events) is distinct from (excluded.url, excluded.events, excluded.by_events);
+    update postrider.endpoints e
+    set url = set_global_webhook.url, events = set_global_webhook.events, by_events = set_global_webhook.by_events
+      , state = case when e.state = 'disabled' then 'enabled' else e.state end
+    where e.is_global and ((e.url, e.events, e.by_events)
+      is distinct from (set_global_webhook.url, set_global_webhook.events, set_global_webhook.by_events) or e.state = 'disabled');
+    get diagnostics changed = row_count;
+    insert into postrider.endpoints (instance_id, label, dialect, url, events, by_events, media_base64, schedule, is_global)
+    select i.id, 'WEBHOOK_GLOBAL', 'evolution', set_global_webhook.url, set_global_webhook.events, set_global_webhook.by_events, true, 'evolution', true
+    from postrider.instances i
+    where not exists (select from postrider.endpoints e where e.instance_id = i.id and e.is_global);
+    get diagnostics added = row_count;
+  end if;
+  perform set_config('postrider.global_webhook', '', true);
+  if changed + added > 0 then perform postrider.ring(); end if;
+  return changed + added;
+end $$;
+
+
+--
+-- Name: FUNCTION set_global_webhook(url text, events text[], by_events boolean); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.set_global_webhook(url text, events text[], by_events boolean) IS 'Sets the webhook that gets these events of all instances, or takes it away (url null, or no events); returns how many endpoints changed. The role api calls it with its configuration.';
+
+
+--
 -- Name: set_instance_token(text, text, bytea); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
@@ -3630,6 +3763,7 @@ CREATE TABLE postrider.endpoints (
     lane smallint GENERATED ALWAYS AS (((hashint8(id) & 63))::smallint) STORED NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    is_global boolean DEFAULT false NOT NULL,
     CONSTRAINT endpoints_attempts_are_some CHECK (((max_attempts >= 1) AND (max_attempts <= 1000))),
     CONSTRAINT endpoints_channel_is_known CHECK ((channel = ANY (ARRAY['webhook'::text, 'websocket'::text, 'rabbitmq'::text, 'sqs'::text, 'pusher'::text]))),
     CONSTRAINT endpoints_dialect_is_known CHECK ((dialect = ANY (ARRAY['postrider'::text, 'ryze'::text, 'evolution'::text, 'codechat'::text, 'vzaps'::text]))),
@@ -3836,6 +3970,13 @@ COMMENT ON COLUMN postrider.endpoints.created_at IS 'When it was created.';
 --
 
 COMMENT ON COLUMN postrider.endpoints.updated_at IS 'When it last changed.';
+
+
+--
+-- Name: COLUMN endpoints.is_global; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.endpoints.is_global IS 'Whether it is the instance''s part of the global webhook, which is configured and not changed by owners.';
 
 
 --
@@ -4165,6 +4306,37 @@ ALTER TABLE postrider.endpoints ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY
 
 
 --
+-- Name: event_senders; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.event_senders (
+    event_id bigint NOT NULL,
+    sender text NOT NULL
+);
+
+
+--
+-- Name: TABLE event_senders; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.event_senders IS 'Senders that emit was given. Removed with their events.';
+
+
+--
+-- Name: COLUMN event_senders.event_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.event_senders.event_id IS 'postrider.events.id.';
+
+
+--
+-- Name: COLUMN event_senders.sender; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.event_senders.sender IS 'As given.';
+
+
+--
 -- Name: events; Type: TABLE; Schema: postrider; Owner: -
 --
 
@@ -4256,6 +4428,54 @@ ALTER TABLE postrider.events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+
+--
+-- Name: global_webhook; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.global_webhook (
+    one boolean DEFAULT true NOT NULL,
+    url text NOT NULL,
+    events text[] NOT NULL,
+    by_events boolean NOT NULL,
+    CONSTRAINT global_webhook_one_check CHECK (one)
+);
+
+
+--
+-- Name: TABLE global_webhook; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.global_webhook IS 'One row while there is a webhook for all instances.';
+
+
+--
+-- Name: COLUMN global_webhook.one; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.global_webhook.one IS 'Always true: there is one row.';
+
+
+--
+-- Name: COLUMN global_webhook.url; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.global_webhook.url IS 'Where it goes.';
+
+
+--
+-- Name: COLUMN global_webhook.events; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.global_webhook.events IS 'What it gets.';
+
+
+--
+-- Name: COLUMN global_webhook.by_events; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.global_webhook.by_events IS 'Whether the event is appended to the URL.';
 
 
 --
@@ -4991,11 +5211,27 @@ ALTER TABLE ONLY postrider.event_names
 
 
 --
+-- Name: event_senders event_senders_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.event_senders
+    ADD CONSTRAINT event_senders_pkey PRIMARY KEY (event_id);
+
+
+--
 -- Name: events events_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
 --
 
 ALTER TABLE ONLY postrider.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: global_webhook global_webhook_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.global_webhook
+    ADD CONSTRAINT global_webhook_pkey PRIMARY KEY (one);
 
 
 --
@@ -5164,6 +5400,13 @@ CREATE INDEX endpoints_by_instance ON postrider.endpoints USING btree (instance_
 
 
 --
+-- Name: endpoints_global; Type: INDEX; Schema: postrider; Owner: -
+--
+
+CREATE UNIQUE INDEX endpoints_global ON postrider.endpoints USING btree (instance_id) WHERE is_global;
+
+
+--
 -- Name: endpoints_unsealed; Type: INDEX; Schema: postrider; Owner: -
 --
 
@@ -5269,6 +5512,13 @@ CREATE INDEX webhook_queue_failed ON postrider.webhook_queue USING btree (id) WH
 
 
 --
+-- Name: instances add_global_endpoint; Type: TRIGGER; Schema: postrider; Owner: -
+--
+
+CREATE TRIGGER add_global_endpoint AFTER INSERT ON postrider.instances FOR EACH ROW EXECUTE FUNCTION postrider.add_global_endpoint();
+
+
+--
 -- Name: instances digest_instance_token; Type: TRIGGER; Schema: postrider; Owner: -
 --
 
@@ -5301,6 +5551,20 @@ CREATE TRIGGER endpoint_part_changed AFTER UPDATE ON postrider.schedules FOR EAC
 --
 
 CREATE TRIGGER endpoint_part_changed AFTER INSERT OR DELETE OR UPDATE ON postrider.signing_secrets FOR EACH ROW EXECUTE FUNCTION postrider.endpoint_part_changed();
+
+
+--
+-- Name: endpoints guard_global_endpoint; Type: TRIGGER; Schema: postrider; Owner: -
+--
+
+CREATE TRIGGER guard_global_endpoint BEFORE DELETE ON postrider.endpoints FOR EACH ROW WHEN (old.is_global) EXECUTE FUNCTION postrider.guard_global_endpoint();
+
+
+--
+-- Name: endpoints guard_global_endpoint_changes; Type: TRIGGER; Schema: postrider; Owner: -
+--
+
+CREATE TRIGGER guard_global_endpoint_changes BEFORE UPDATE ON postrider.endpoints FOR EACH ROW WHEN ((old.is_global AND (((((((((new.is_global IS DISTINCT FROM old.is_global) OR (new.url IS DISTINCT FROM old.url)) OR (new.events IS DISTINCT FROM old.events)) OR (new.by_events IS DISTINCT FROM old.by_events)) OR (new.label IS DISTINCT FROM old.label)) OR (new.dialect IS DISTINCT FROM old.dialect)) OR (new.channel IS DISTINCT FROM old.channel)) OR (new.headers IS DISTINCT FROM old.headers)) OR (new.authorization_header IS DISTINCT FROM old.authorization_header)))) EXECUTE FUNCTION postrider.guard_global_endpoint();
 
 
 --

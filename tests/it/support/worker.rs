@@ -18,6 +18,7 @@ use postrider::crypto::Keyring;
 use postrider::db::doorbell::{Doorbell, DoorbellSettings};
 use postrider::db::{Database, Purpose};
 use postrider::delivery;
+use postrider::dialect::Dialect;
 use postrider::lifecycle::Tasks;
 use postrider::metrics::{Exporter, Metrics};
 use sqlx::ConnectOptions;
@@ -163,7 +164,12 @@ async fn equipment(
 
 /// The real channel.
 fn webhook(config: &Config, clock: Arc<WallClock>) -> Webhook {
-    Webhook::new(client(config), clock, "http://127.0.0.1")
+    let webhook = Webhook::new(client(config), clock, "http://127.0.0.1");
+    if config.evolution.expose_token {
+        webhook
+    } else {
+        webhook.without_token(Dialect::Evolution)
+    }
 }
 
 /// The guarded client.

@@ -75,6 +75,7 @@ fn sent(api: &Api, instance: &Instance, delivery: &DeliveryLog) -> Result<Box<Ra
             event_type: &delivery.event_type,
             instance: &instance.name,
             identity: &identity,
+            sender: None,
             instance_token: None,
             base_url: &api.public_url,
             destination: &delivery.url,

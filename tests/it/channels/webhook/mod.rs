@@ -86,6 +86,7 @@ fn parcel(to: Destination) -> Parcel {
         event_id: "evt_2KWPBgLlAfxdpx2AI54pPJ85f4W".into(),
         event_type: "message.exchange".into(),
         instance: "my-instance".into(),
+        sender: None,
         occurred_at: OffsetDateTime::from_unix_timestamp(1_777_372_200).unwrap(),
         attempt: 1,
         payload: Bytes::from_static(PAYLOAD.as_bytes()),
