@@ -4,14 +4,16 @@
 -- predicate, and pages keep half their space free for the new version (design section 5). In flight is therefore
 -- not a status: a claimed row is still pending, held by a lease.
 
+-- xid stands before id: defaults are evaluated in this order, and the tail relies on ids being drawn by transactions that have
+-- their xid (src/db/tail/mod.rs).
 create table postrider.events (
-  id bigint generated always as identity primary key
+  xid xid8 not null default pg_current_xact_id()
+, id bigint generated always as identity primary key
 , nonce integer not null default (random() * 4294967295 - 2147483648)::integer
 , instance_id bigint not null
 , type text not null
 , data json not null
 , created_at timestamptz not null default now()
-, xid xid8 not null default pg_current_xact_id()
 , snap pg_snapshot not null default pg_current_snapshot()
 ) with (
   autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 50000

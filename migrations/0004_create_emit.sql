@@ -95,6 +95,8 @@ begin
   end if;
 
   if idempotency_key is not null then
+    -- The xid before the id: the tail relies on it.
+    perform pg_current_xact_id();
     event := nextval('postrider.events_id_seq');
     event_nonce := (random() * 4294967295 - 2147483648)::integer;
     insert into postrider.idempotency_keys as known (instance_id, key, event_id, event_nonce)
@@ -148,6 +150,8 @@ begin
     from unnest(instances) as r(name) left join postrider.instances i on i.name = r.name where i.id is null limit 1;
   end if;
 
+  -- The xid before the ids: the tail relies on it.
+  perform pg_current_xact_id();
   with given as materialized (
     select r.ord, i.id as instance_id, r.instance, r.type, r.data, r.key
          , nextval('postrider.events_id_seq') as id, (random() * 4294967295 - 2147483648)::integer as nonce

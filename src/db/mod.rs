@@ -20,6 +20,7 @@ pub mod queue;
 mod route;
 mod sealing;
 mod statements;
+pub mod tail;
 
 pub use error::{Error, answered};
 pub use maintenance::{Depth, TableHealth};

@@ -32,14 +32,9 @@ impl Statements {
 
     /// Through a pooler: these settings are made anew in each transaction.
     pub(super) fn pooled(pool: PgPool, settings: &[(&str, &str)]) -> Self {
-        let mut begin = String::from("begin");
-        for (name, value) in settings {
-            // Writing to a String cannot fail.
-            let _ = write!(begin, "; set local {name} = '{value}'");
-        }
         Self {
             pool,
-            begin: Some(AssertSqlSafe(begin).into_sql_str()),
+            begin: Some(begin_with(settings)),
         }
     }
 
@@ -66,6 +61,16 @@ impl Statements {
         transaction.commit().await?;
         Ok(results)
     }
+}
+
+/// What opens a transaction with these settings.
+pub(super) fn begin_with(settings: &[(&str, &str)]) -> SqlStr {
+    let mut begin = String::from("begin");
+    for (name, value) in settings {
+        // Writing to a String cannot fail.
+        let _ = write!(begin, "; set local {name} = '{value}'");
+    }
+    AssertSqlSafe(begin).into_sql_str()
 }
 
 impl<'p> Executor<'p> for &'p Statements {

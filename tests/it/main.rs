@@ -17,4 +17,5 @@ mod ingest;
 mod process;
 mod sql;
 mod support;
+mod tail;
 mod tidy;

@@ -1,0 +1,129 @@
+//! Going on from a cursor, an event's id, a time, or the start.
+
+use postrider::db::tail::{Cursor, Gap, Origin, Snapshot, Stretch, Tail, earliest};
+use postrider::db::{Database, Purpose};
+use sqlx::{Connection, Executor, PgConnection};
+use time::OffsetDateTime;
+
+use super::steps::{emit, read_all};
+use crate::support::app::TestApp;
+
+/// The key of the instance `shop`.
+pub(super) const SHOP: &str = "select id from postrider.instances where name = 'shop'";
+
+/// Everything an origin leads to, up to where the tail is; or why not.
+pub(super) async fn resume(database: &Database, tail: &Tail, origin: Origin) -> Result<Vec<i64>, Gap> {
+    let present = tail.position().unwrap();
+    let cursor = database.locate(&origin, &present).await.unwrap()?;
+    let halves: [(&Snapshot, &Snapshot, i64); 2] = [
+        (&cursor.before, &cursor.after, cursor.id),
+        (&cursor.after, &present.after, 0),
+    ];
+    let mut ids = Vec::new();
+    for (earlier, later, mut after) in halves {
+        loop {
+            let stretch = Stretch { earlier, later: Some(later), after, instance: None };
+            let page = database.missed(stretch).await.unwrap()?;
+            ids.extend(page.events.iter().map(|event| event.id));
+            match page.events.last().filter(|_| page.more) {
+                Some(last) => after = last.id,
+                None => break,
+            }
+        }
+    }
+    Ok(ids)
+}
+
+/// A database to resume with.
+pub(super) fn reader(app: &TestApp) -> Database {
+    Database::open(app.options(), Purpose::Worker, 4)
+}
+
+#[tokio::test]
+async fn from_a_cursor_comes_exactly_what_was_missed() {
+    let app = TestApp::start().await;
+    let database = reader(&app);
+    let mut tail = Tail::new(app.options());
+    read_all(&mut tail).await;
+    let mut slow = PgConnection::connect_with(&app.options()).await.unwrap();
+    let mut quick = PgConnection::connect_with(&app.options()).await.unwrap();
+    slow.execute("begin").await.unwrap();
+    let late = emit(&mut slow).await;
+    let [first, second, third] = [emit(&mut quick).await, emit(&mut quick).await, emit(&mut quick).await];
+    let step = tail.step().await.unwrap();
+    let after_second = Cursor::stem(step.epoch, &step.before, &step.after).cursor(second);
+    let resume = async |tail: &Tail, text: &str| {
+        let cursor = text.parse().unwrap();
+        resume(&database, tail, Origin::Cursor(cursor)).await.unwrap()
+    };
+    assert_eq!(resume(&tail, &after_second).await, [third]);
+    slow.execute("commit").await.unwrap();
+    let fourth = emit(&mut quick).await;
+    read_all(&mut tail).await;
+    assert_eq!(resume(&tail, &after_second).await, [third, late, fourth]);
+    let first_event: (i64, i32) = sqlx::query_as("select id, nonce from postrider.events where id = $1")
+        .bind(first)
+        .fetch_one(app.pool())
+        .await
+        .unwrap();
+    let origin = Origin::Event { id: first_event.0, nonce: first_event.1 };
+    // In flight beside it: `late` is there, once.
+    let resumed = super::resuming::resume(&database, &tail, origin).await.unwrap();
+    assert_eq!(resumed, [second, third, late, fourth]);
+}
+
+#[tokio::test]
+async fn after_an_event_comes_the_rest_of_its_own_transaction() {
+    let app = TestApp::start().await;
+    let database = reader(&app);
+    let mut tail = Tail::new(app.options());
+    read_all(&mut tail).await;
+    let ids: Vec<String> = app
+        .value("select postrider.emit_rows('{shop,shop,shop}', '{a,b,c}', array['{}','{}','{}']::json[])")
+        .await;
+    read_all(&mut tail).await;
+    let origin = Origin::of_event_id(&ids[0]).unwrap();
+    assert_eq!(resume(&database, &tail, origin).await.unwrap().len(), 2);
+    let origin = Origin::of_event_id(&ids[2]).unwrap();
+    assert_eq!(resume(&database, &tail, origin).await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn from_the_start_and_since_a_time() {
+    let app = TestApp::start().await;
+    let database = reader(&app);
+    let mut tail = Tail::new(app.options());
+    read_all(&mut tail).await;
+    let mut writer = PgConnection::connect_with(&app.options()).await.unwrap();
+    let old = emit(&mut writer).await;
+    app.sql("update postrider.events set created_at = now() - interval '1 hour'").await;
+    let now: OffsetDateTime = app.value("select clock_timestamp()").await;
+    let new = emit(&mut writer).await;
+    read_all(&mut tail).await;
+    assert_eq!(resume(&database, &tail, Origin::Earliest).await, Ok(vec![old, new]));
+    assert_eq!(resume(&database, &tail, Origin::Since(now)).await, Ok(vec![new]));
+}
+
+#[tokio::test]
+async fn a_reader_that_retention_overtook_is_told_so() {
+    let app = TestApp::start().await;
+    let database = reader(&app);
+    let mut tail = Tail::new(app.options());
+    read_all(&mut tail).await;
+    let cursor = tail.position().unwrap();
+    let mut writer = PgConnection::connect_with(&app.options()).await.unwrap();
+    emit(&mut writer).await;
+    let kept = emit(&mut writer).await;
+    read_all(&mut tail).await;
+    let here = tail.position().unwrap();
+    app.sql("delete from postrider.events where id = (select min(id) from postrider.events)").await;
+    let resumed = resume(&database, &tail, Origin::Cursor(cursor)).await;
+    assert_eq!(resumed, Err(Gap::Removed));
+    assert_eq!(resume(&database, &tail, Origin::Cursor(here)).await, Ok(vec![]));
+    assert_eq!(resume(&database, &tail, Origin::Earliest).await, Ok(vec![kept]));
+    let unknown = Origin::Event { id: 1, nonce: 1 };
+    assert_eq!(resume(&database, &tail, unknown).await, Err(Gap::UnknownEvent));
+    let mut foreign = earliest(&tail.position().unwrap());
+    foreign.epoch.0 ^= 1;
+    assert_eq!(resume(&database, &tail, Origin::Cursor(foreign)).await, Err(Gap::Foreign));
+}
