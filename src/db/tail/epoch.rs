@@ -8,6 +8,8 @@ use super::cursor::Epoch;
 use super::read::xid;
 use crate::db::Error;
 
+/// `object_not_in_prerequisite_state`.
+pub(super) const NOT_NOW: &str = "55000";
 /// Rows rewritten by one statement.
 const BATCH: i64 = 10_000;
 
@@ -48,24 +50,28 @@ pub(super) async fn arrive(connection: &mut PgConnection) -> Result<Place, Error
     .fetch_one(&mut *connection)
     .await
     .map_err(Error::doing(doing))?;
-    let text = |name| row.try_get(name).map_err(Error::doing(doing));
-    let place = Place {
-        system: text("system")?,
-        database: text("database")?,
-    };
-    let drawn_ahead: i64 = row.try_get("drawn_ahead").map_err(Error::doing(doing))?;
+    let (place, home, drawn_ahead, is_standby) = (|| {
+        let place = Place {
+            system: row.try_get("system")?,
+            database: row.try_get("database")?,
+        };
+        let home: Option<String> = row.try_get("home")?;
+        let drawn_ahead: i64 = row.try_get("drawn_ahead")?;
+        Ok((place, home, drawn_ahead, row.try_get("is_standby")?))
+    })()
+    .map_err(Error::doing(doing))?;
     if drawn_ahead != 1 {
         return Err(Error::Refused {
+            code: NOT_NOW.to_owned(),
             message: format!(
                 "the sequence postrider.events_id_seq hands out {drawn_ahead} ids at a time; events could be missed so"
             ),
             hint: Some("alter sequence postrider.events_id_seq cache 1;".to_owned()),
         });
     }
-    if row.try_get("is_standby").map_err(Error::doing(doing))? {
+    if is_standby {
         return Err(standby());
     }
-    let home: Option<String> = row.try_get("home").map_err(Error::doing(doing))?;
     if home.as_ref() != Some(&place.system) {
         settle(connection, &place, home.is_some()).await?;
     }
@@ -75,6 +81,7 @@ pub(super) async fn arrive(connection: &mut PgConnection) -> Result<Place, Error
 /// The server only follows another.
 pub(super) fn standby() -> Error {
     Error::Refused {
+ code: NOT_NOW.to_owned(),
         message: "this server is a standby, which does not know what transactions are running on its primary".to_owned(),
         hint: Some("Point database.url at the primary.".to_owned()),
     }

@@ -101,7 +101,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection, Row, SqlStr};
 use uuid::Uuid;
 
-use self::epoch::{Place, arrive, enter, standby};
+use self::epoch::{NOT_NOW, Place, arrive, enter, standby};
 use self::marks::Marks;
 use self::read::{Read, parse, read, xid};
 use super::statements::begin_with;
@@ -264,6 +264,7 @@ impl Tail {
             }
         }
         Err(Error::Refused {
+            code: NOT_NOW.to_owned(),
             message: "the server keeps crashing: no step of the tail could be finished".to_owned(),
             hint: None,
         })

@@ -83,13 +83,13 @@ pub(super) async fn read<'e>(
     stretch: Stretch<'_>,
     marks: &Marks,
 ) -> Result<Read, Error> {
-    let (mark_xids, mark_ids) = marks.lists();
+    let (xids_of_marks, ids_of_marks) = marks.lists();
     let rows = sqlx::query(READ)
         .bind(stretch.earlier.to_string())
         .bind(stretch.later.map(Snapshot::to_string))
         .bind(stretch.after)
-        .bind(mark_xids)
-        .bind(mark_ids)
+        .bind(xids_of_marks)
+        .bind(ids_of_marks)
         .bind(stretch.instance)
         .bind(PAGE_ROWS)
         .bind(PAGE_BYTES)

@@ -30,6 +30,36 @@ COMMENT ON SCHEMA postrider IS 'Postrider: event delivery. Functions and views a
 
 
 --
+-- Name: attempt_limit; Type: DOMAIN; Schema: postrider; Owner: -
+--
+
+CREATE DOMAIN postrider.attempt_limit AS integer
+	CONSTRAINT webhook_queue_attempts_are_limited CHECK ((VALUE >= 1));
+
+
+--
+-- Name: DOMAIN attempt_limit; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON DOMAIN postrider.attempt_limit IS 'How often something may be tried.';
+
+
+--
+-- Name: delivery_channel; Type: DOMAIN; Schema: postrider; Owner: -
+--
+
+CREATE DOMAIN postrider.delivery_channel AS text
+	CONSTRAINT webhook_queue_channel_is_known CHECK ((VALUE = 'webhook'::text));
+
+
+--
+-- Name: DOMAIN delivery_channel; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON DOMAIN postrider.delivery_channel IS 'How a delivery goes out.';
+
+
+--
 -- Name: delivery_status; Type: DOMAIN; Schema: postrider; Owner: -
 --
 
@@ -45,27 +75,48 @@ COMMENT ON DOMAIN postrider.delivery_status IS 'pending, delivered or failed.';
 
 
 --
--- Name: add_global_endpoint(); Type: FUNCTION; Schema: postrider; Owner: -
+-- Name: due_time; Type: DOMAIN; Schema: postrider; Owner: -
 --
 
-CREATE FUNCTION postrider.add_global_endpoint() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-begin
-  -- Waits for a change of the global webhook, which waits for us: no instance is passed over.
-  lock table postrider.global_webhook in row exclusive mode;
-  insert into postrider.endpoints (instance_id, label, dialect, url, events, by_events, media_base64, schedule, is_global)
-  select new.id, 'WEBHOOK_GLOBAL', 'evolution', g.url, g.events, g.by_events, true, 'evolution', true from postrider.global_webhook g;
-  return null;
-end $$;
+CREATE DOMAIN postrider.due_time AS timestamp with time zone
+	CONSTRAINT webhook_queue_next_retry_is_finite CHECK (isfinite(VALUE));
 
 
 --
--- Name: FUNCTION add_global_endpoint(); Type: COMMENT; Schema: postrider; Owner: -
+-- Name: DOMAIN due_time; Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.add_global_endpoint() IS 'Trigger: a new instance gets its part of the global webhook.';
+COMMENT ON DOMAIN postrider.due_time IS 'A time that comes.';
+
+
+--
+-- Name: lane_number; Type: DOMAIN; Schema: postrider; Owner: -
+--
+
+CREATE DOMAIN postrider.lane_number AS smallint
+	CONSTRAINT webhook_queue_lane_exists CHECK (((VALUE >= 0) AND (VALUE <= 63)));
+
+
+--
+-- Name: DOMAIN lane_number; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON DOMAIN postrider.lane_number IS 'A hash lane of the queue.';
+
+
+--
+-- Name: tally; Type: DOMAIN; Schema: postrider; Owner: -
+--
+
+CREATE DOMAIN postrider.tally AS integer
+	CONSTRAINT webhook_queue_attempts_are_counted CHECK ((VALUE >= 0));
+
+
+--
+-- Name: DOMAIN tally; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON DOMAIN postrider.tally IS 'How often something happened.';
 
 
 --
@@ -125,9 +176,8 @@ begin
       hint = 'emit (emit and insert into the queue), capture (and attach tables of its own), operate (and endpoints, dead letters, re-queue).';
   end if;
   execute format('grant usage on schema postrider to %I', role);
-  execute format('grant execute on function postrider.emit(text, text, json, text, text), postrider.emit(text, text, text, text, text), postrider.emit(text, text, jsonb, text, text), postrider.emit_many(json), postrider.emit_rows(text[], text[], json[], text[]), postrider.event_id(bigint, integer) to %I', role);
-  -- target and lane are not theirs to set: whoever leaves them out has his row checked.
-  execute format('grant insert (id, instance_name, url, payload, auth_header, event_type, status, attempts, max_attempts, next_retry_at, last_error, created_at, updated_at, channel, endpoint_id, event_id, event_nonce, event_at, crashes) on %s to %I', queue, role);
+  execute format('grant execute on function postrider.emit(text, text, json, text), postrider.emit(text, text, text, text), postrider.emit(text, text, jsonb, text), postrider.emit_many(json), postrider.emit_rows(text[], text[], json[], text[]), postrider.event_id(bigint, integer) to %I', role);
+  execute format('grant insert on %s to %I', queue, role);
   if ability = 'capture' then perform postrider.allow_capture(role); end if;
   if ability = 'operate' then
     execute format('grant select, update, delete on %s to %I', queue, role);
@@ -1294,23 +1344,24 @@ CREATE TABLE postrider.webhook_queue (
     auth_header text,
     event_type text NOT NULL,
     status postrider.delivery_status DEFAULT 'pending'::text NOT NULL,
-    attempts integer DEFAULT 0 NOT NULL,
-    max_attempts integer DEFAULT 5 NOT NULL,
-    next_retry_at timestamp with time zone DEFAULT now() NOT NULL,
+    attempts postrider.tally DEFAULT 0 NOT NULL,
+    max_attempts postrider.attempt_limit DEFAULT 5 NOT NULL,
+    next_retry_at postrider.due_time DEFAULT now() NOT NULL,
     last_error text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    channel text DEFAULT 'webhook'::text NOT NULL,
+    channel postrider.delivery_channel DEFAULT 'webhook'::text NOT NULL,
     endpoint_id bigint,
     event_id bigint,
     event_nonce integer,
     event_at timestamp with time zone,
     first_attempt_at timestamp with time zone,
-    crashes integer DEFAULT 0 NOT NULL,
+    crashes postrider.tally DEFAULT 0 NOT NULL,
     lease_until timestamp with time zone,
     lease_token bigint,
     target bigint NOT NULL,
-    lane smallint NOT NULL
+    lane postrider.lane_number NOT NULL,
+    CONSTRAINT webhook_queue_lease_is_sound CHECK ((((lease_token IS NULL) = (lease_until IS NULL)) AND (((status)::text = 'pending'::text) OR (lease_token IS NULL))))
 )
 WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='20000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='200000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='200000', autovacuum_vacuum_cost_delay='0', vacuum_truncate=off, toast.autovacuum_vacuum_scale_factor='0.05', toast.autovacuum_vacuum_cost_delay='0', toast.vacuum_truncate=off);
 ALTER TABLE ONLY postrider.webhook_queue ALTER COLUMN payload SET STORAGE EXTERNAL;
@@ -1540,39 +1591,6 @@ end $_$;
 --
 
 COMMENT ON FUNCTION postrider.check_signing_secret(secret text) IS 'Raises an error unless it is a signing secret, sealed or not.';
-
-
---
--- Name: check_state(postrider.webhook_queue); Type: FUNCTION; Schema: postrider; Owner: -
---
-
-CREATE FUNCTION postrider.check_state(queued postrider.webhook_queue) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-declare
-  rule text;
-  advice text;
-begin
-  select r.rule, r.advice into rule, advice from (values
-    ('channel_is_known', queued.channel <> 'webhook', 'The channel is webhook.')
-  , ('attempts_are_counted', queued.attempts < 0 or queued.crashes < 0, 'attempts and crashes are 0 or more.')
-  , ('attempts_are_limited', queued.max_attempts < 1, 'max_attempts is 1 or more.')
-  , ('next_retry_is_finite', not isfinite(queued.next_retry_at), 'next_retry_at is a time that comes.')
-  , ('lease_is_sound', (queued.lease_token is null) <> (queued.lease_until is null) or queued.status <> 'pending' and queued.lease_token is not null
-    , 'Only a pending row is held, and then by both lease_token and lease_until. Leave them to the workers.')
-  ) as r(rule, broken, advice) where r.broken limit 1;
-  if not found then return; end if;
-  raise exception using errcode = 'check_violation', constraint = 'webhook_queue_' || rule, schema = 'postrider', table = 'webhook_queue',
-    message = format('postrider: delivery %s breaks the rule webhook_queue_%s', queued.id, rule), hint = advice;
-end $$;
-
-
---
--- Name: FUNCTION check_state(queued postrider.webhook_queue); Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON FUNCTION postrider.check_state(queued postrider.webhook_queue) IS 'Raises an error that names the rule of the state machine that a row breaks.';
 
 
 --
@@ -1981,7 +1999,6 @@ declare
   owner bigint;
   event bigint;
   event_nonce integer;
-  queued bigint;
 begin
   select i.id into owner from postrider.instances i where i.name = emit.instance;
   if owner is null then perform postrider.instance_missing(instance); end if;
@@ -1991,6 +2008,8 @@ begin
   end if;
 
   if idempotency_key is not null then
+    -- The xid before the id: the tail relies on it.
+    perform pg_current_xact_id();
     event := nextval('postrider.events_id_seq');
     event_nonce := (random() * 4294967295 - 2147483648)::integer;
     insert into postrider.idempotency_keys as known (instance_id, key, event_id, event_nonce)
@@ -2009,8 +2028,7 @@ begin
     returning id, nonce into event, event_nonce;
   end if;
 
-  queued := postrider.queue_deliveries(owner, instance, type, data, event, event_nonce);
-  if sender is not null then perform postrider.note_senders(array[postrider.event_id(event, event_nonce)], array[sender]); end if;
+  perform postrider.queue_deliveries(owner, instance, type, data, event, event_nonce);
   return postrider.event_id(event, event_nonce);
 end $_$;
 
@@ -2090,7 +2108,6 @@ declare
   owner bigint;
   event bigint;
   event_nonce integer;
-  queued bigint;
 begin
   if idempotency_key is not null or data is null or octet_length(data::text) > 1048576 then
     perform postrider.check_captured_or_fail(capture, relation, type, instance, data);
@@ -2103,7 +2120,7 @@ begin
   if owner is null then
     perform postrider.check_captured_or_fail(capture, relation, type, instance, data);
   end if;
-  queued := postrider.queue_deliveries(owner, instance, type, data, event, event_nonce);
+  perform postrider.queue_deliveries(owner, instance, type, data, event, event_nonce);
 end $$;
 
 
@@ -2178,6 +2195,8 @@ begin
     from unnest(instances) as r(name) left join postrider.instances i on i.name = r.name where i.id is null limit 1;
   end if;
 
+  -- The xid before the ids: the tail relies on it.
+  perform pg_current_xact_id();
   with given as materialized (
     select r.ord, i.id as instance_id, r.instance, r.type, r.data, r.key
          , nextval('postrider.events_id_seq') as id, (random() * 4294967295 - 2147483648)::integer as nonce
@@ -2423,6 +2442,53 @@ COMMENT ON FUNCTION postrider.event_id(id bigint, nonce integer) IS 'The public 
 
 
 --
+-- Name: events_emptied(); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.events_emptied() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update postrider.removed_events
+  set event_id = greatest(event_id, (select last_value from postrider.events_id_seq))
+    , xid = greatest(xid, pg_current_xact_id());
+  return null;
+end $$;
+
+
+--
+-- Name: FUNCTION events_emptied(); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.events_emptied() IS 'Trigger: a truncated log has been removed as a whole.';
+
+
+--
+-- Name: events_removed(); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.events_removed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update postrider.removed_events
+  set event_id = greatest(event_id, (select max(r.id) from removed r))
+    , xid = greatest(xid, (select r.xid from removed r order by r.xid desc limit 1))
+  where exists (select from removed);
+  return null;
+end $$;
+
+
+--
+-- Name: FUNCTION events_removed(); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.events_removed() IS 'Trigger: notes how far events have been removed.';
+
+
+--
 -- Name: fire_always(regclass, name); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
@@ -2568,7 +2634,7 @@ COMMENT ON FUNCTION postrider.only_a_row("row" record) IS 'Accepts rows of any t
 -- Name: queue_deliveries(bigint, text, text, json, bigint, integer); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
-CREATE FUNCTION postrider.queue_deliveries(owner bigint, instance text, type text, data json, event bigint, event_nonce integer) RETURNS bigint
+CREATE FUNCTION postrider.queue_deliveries(owner bigint, instance text, type text, data json, event bigint, event_nonce integer) RETURNS void
     LANGUAGE plpgsql
     AS $$
 declare
@@ -2593,7 +2659,6 @@ begin
   -- As in ring(), which is only called when somebody sleeps. An event that nobody wants yet still has to reach whoever
   -- tails the log.
   if not pg_try_advisory_xact_lock_shared(1886351988, 'postrider'::regnamespace::oid::integer) then perform postrider.ring(); end if;
-  return queued;
 end $$;
 
 
@@ -2601,7 +2666,7 @@ end $$;
 -- Name: FUNCTION queue_deliveries(owner bigint, instance text, type text, data json, event bigint, event_nonce integer); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.queue_deliveries(owner bigint, instance text, type text, data json, event bigint, event_nonce integer) IS 'Queues the deliveries of one event, counts them and rings; returns how many. Internal.';
+COMMENT ON FUNCTION postrider.queue_deliveries(owner bigint, instance text, type text, data json, event bigint, event_nonce integer) IS 'Queues the deliveries of one event, counts them and rings. Internal.';
 
 
 --
@@ -3015,7 +3080,7 @@ CREATE FUNCTION postrider.row_inserted_by_hand() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  perform postrider.check_row(new), postrider.check_state(new);
+  perform postrider.check_row(new);
   new.target := coalesce(new.endpoint_id, -1 - (hashtextextended(new.instance_name || chr(31) || new.url, 0) & 4611686018427387903));
   new.lane := hashint8(new.target) & 63;
   insert into postrider.queue_changes (channel, status, change) values (new.channel, new.status, 1);
@@ -3385,27 +3450,6 @@ COMMENT ON FUNCTION postrider.uncapture(relation text, name text) IS 'Ends the c
 
 
 --
--- Name: verify_row(); Type: FUNCTION; Schema: postrider; Owner: -
---
-
-CREATE FUNCTION postrider.verify_row() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-begin
-  perform postrider.check_state(new);
-  return new;
-end $$;
-
-
---
--- Name: FUNCTION verify_row(); Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON FUNCTION postrider.verify_row() IS 'Trigger: refuses what the state machine does not know.';
-
-
---
 -- Name: wanted_types(text, text[]); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
@@ -3710,6 +3754,71 @@ CREATE VIEW postrider.captures AS
 --
 
 COMMENT ON VIEW postrider.captures IS 'What is captured: table, name, operations, the expressions as they stand now, what happens on errors, whether the triggers are enabled, and the role the expressions run as.';
+
+
+--
+-- Name: consumers; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.consumers (
+    instance_id bigint NOT NULL,
+    name text NOT NULL,
+    generation bigint DEFAULT 1 NOT NULL,
+    cursor text,
+    connected_at timestamp with time zone DEFAULT now() NOT NULL,
+    acknowledged_at timestamp with time zone,
+    CONSTRAINT consumers_name_is_a_name CHECK ((name ~ '^[A-Za-z0-9._-]{1,100}$'::text))
+)
+WITH (fillfactor='50');
+
+
+--
+-- Name: TABLE consumers; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.consumers IS 'Durable consumers of GET /v1/instances/:instance/stream. Delete a row to forget one.';
+
+
+--
+-- Name: COLUMN consumers.instance_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.consumers.instance_id IS 'Whose stream it reads.';
+
+
+--
+-- Name: COLUMN consumers.name; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.consumers.name IS 'Its name.';
+
+
+--
+-- Name: COLUMN consumers.generation; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.consumers.generation IS 'Rises with each connection; the latest counts.';
+
+
+--
+-- Name: COLUMN consumers.cursor; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.consumers.cursor IS 'It has acknowledged everything up to here; null before the first time.';
+
+
+--
+-- Name: COLUMN consumers.connected_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.consumers.connected_at IS 'When somebody last connected under this name.';
+
+
+--
+-- Name: COLUMN consumers.acknowledged_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.consumers.acknowledged_at IS 'When it last acknowledged something.';
 
 
 --
@@ -4306,34 +4415,64 @@ ALTER TABLE postrider.endpoints ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY
 
 
 --
--- Name: event_senders; Type: TABLE; Schema: postrider; Owner: -
+-- Name: epochs; Type: TABLE; Schema: postrider; Owner: -
 --
 
-CREATE TABLE postrider.event_senders (
-    event_id bigint NOT NULL,
-    sender text NOT NULL
+CREATE TABLE postrider.epochs (
+    number bigint NOT NULL,
+    epoch bigint NOT NULL,
+    first_xid xid8 NOT NULL,
+    began_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 
 --
--- Name: TABLE event_senders; Type: COMMENT; Schema: postrider; Owner: -
+-- Name: TABLE epochs; Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON TABLE postrider.event_senders IS 'Senders that emit was given. Removed with their events.';
-
-
---
--- Name: COLUMN event_senders.event_id; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.event_senders.event_id IS 'postrider.events.id.';
+COMMENT ON TABLE postrider.epochs IS 'The histories of transaction ids there have been, each begun by a crash, a promotion or a restore.';
 
 
 --
--- Name: COLUMN event_senders.sender; Type: COMMENT; Schema: postrider; Owner: -
+-- Name: COLUMN epochs.number; Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON COLUMN postrider.event_senders.sender IS 'As given.';
+COMMENT ON COLUMN postrider.epochs.number IS 'Their order.';
+
+
+--
+-- Name: COLUMN epochs.epoch; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.epochs.epoch IS 'As it stands in cursors: a hash of cluster, database and incarnation.';
+
+
+--
+-- Name: COLUMN epochs.first_xid; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.epochs.first_xid IS 'No id below this one was handed out a second time when it began.';
+
+
+--
+-- Name: COLUMN epochs.began_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.epochs.began_at IS 'When a tail first saw it.';
+
+
+--
+-- Name: epochs_number_seq; Type: SEQUENCE; Schema: postrider; Owner: -
+--
+
+ALTER TABLE postrider.epochs ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME postrider.epochs_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 
 --
@@ -4341,13 +4480,13 @@ COMMENT ON COLUMN postrider.event_senders.sender IS 'As given.';
 --
 
 CREATE TABLE postrider.events (
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     id bigint NOT NULL,
     nonce integer DEFAULT (((random() * ('4294967295'::bigint)::double precision) - ('2147483648'::bigint)::double precision))::integer NOT NULL,
     instance_id bigint NOT NULL,
     type text NOT NULL,
     data json NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     snap pg_snapshot DEFAULT pg_current_snapshot() NOT NULL
 )
 WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='50000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='500000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='500000', autovacuum_vacuum_cost_delay='0', vacuum_truncate=off);
@@ -4358,6 +4497,13 @@ WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='50000', a
 --
 
 COMMENT ON TABLE postrider.events IS 'Every event, for the retention time. No foreign key to instances: it would lock their row in every commit.';
+
+
+--
+-- Name: COLUMN events.xid; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.events.xid IS 'The top-level transaction, for readers that tail the log.';
 
 
 --
@@ -4400,13 +4546,6 @@ COMMENT ON COLUMN postrider.events.data IS 'Byte for byte as it was given.';
 --
 
 COMMENT ON COLUMN postrider.events.created_at IS 'Start of the transaction that emitted it.';
-
-
---
--- Name: COLUMN events.xid; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.events.xid IS 'The top-level transaction, for readers that tail the log.';
 
 
 --
@@ -4531,6 +4670,38 @@ COMMENT ON COLUMN postrider.idempotency_keys.event_nonce IS 'Its nonce.';
 --
 
 COMMENT ON COLUMN postrider.idempotency_keys.created_at IS 'When; kept 24 h by default.';
+
+
+--
+-- Name: incarnation; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE UNLOGGED TABLE postrider.incarnation (
+    one boolean DEFAULT true NOT NULL,
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    CONSTRAINT incarnation_one_check CHECK (one)
+);
+
+
+--
+-- Name: TABLE incarnation; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.incarnation IS 'One row until the server crashes or is promoted. Unlogged: that is its purpose.';
+
+
+--
+-- Name: COLUMN incarnation.one; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.incarnation.one IS 'Always true: there is one row.';
+
+
+--
+-- Name: COLUMN incarnation.id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.incarnation.id IS 'Of the time from one crash to the next.';
 
 
 --
@@ -4853,6 +5024,47 @@ ALTER TABLE postrider.rejected_notifications ALTER COLUMN id ADD GENERATED ALWAY
 
 
 --
+-- Name: removed_events; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.removed_events (
+    one boolean DEFAULT true NOT NULL,
+    event_id bigint DEFAULT 0 NOT NULL,
+    xid xid8 DEFAULT '0'::xid8 NOT NULL,
+    CONSTRAINT removed_events_one_check CHECK (one)
+)
+WITH (fillfactor='50');
+
+
+--
+-- Name: TABLE removed_events; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.removed_events IS 'One row: how far events have been removed, by retention or by hand, so that a reader that is further behind is told.';
+
+
+--
+-- Name: COLUMN removed_events.one; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.removed_events.one IS 'Always true: there is one row.';
+
+
+--
+-- Name: COLUMN removed_events.event_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.removed_events.event_id IS 'The highest id removed.';
+
+
+--
+-- Name: COLUMN removed_events.xid; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.removed_events.xid IS 'The highest transaction of which an event was removed.';
+
+
+--
 -- Name: request_counts; Type: TABLE; Schema: postrider; Owner: -
 --
 
@@ -4904,6 +5116,77 @@ ALTER TABLE postrider.signing_secrets ALTER COLUMN id ADD GENERATED ALWAYS AS ID
     NO MAXVALUE
     CACHE 1
 );
+
+
+--
+-- Name: tail_home; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.tail_home (
+    one boolean DEFAULT true NOT NULL,
+    system_identifier text NOT NULL,
+    CONSTRAINT tail_home_one_check CHECK (one)
+);
+
+
+--
+-- Name: TABLE tail_home; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.tail_home IS 'One row: the cluster whose transaction ids the events carry.';
+
+
+--
+-- Name: COLUMN tail_home.one; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.tail_home.one IS 'Always true: there is one row.';
+
+
+--
+-- Name: COLUMN tail_home.system_identifier; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.tail_home.system_identifier IS 'From pg_control_system().';
+
+
+--
+-- Name: tail_marks; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.tail_marks (
+    next_xid xid8 NOT NULL,
+    event_id bigint NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+
+--
+-- Name: TABLE tail_marks; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.tail_marks IS 'Marks of the tail: transactions from next_xid on have only events above event_id.';
+
+
+--
+-- Name: COLUMN tail_marks.next_xid; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.tail_marks.next_xid IS 'The transaction id that was the next to be handed out.';
+
+
+--
+-- Name: COLUMN tail_marks.event_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.tail_marks.event_id IS 'The last event id drawn before that.';
+
+
+--
+-- Name: COLUMN tail_marks.at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.tail_marks.at IS 'When.';
 
 
 --
@@ -5163,6 +5446,14 @@ ALTER TABLE ONLY postrider.capture_seal
 
 
 --
+-- Name: consumers consumers_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.consumers
+    ADD CONSTRAINT consumers_pkey PRIMARY KEY (instance_id, name);
+
+
+--
 -- Name: duties duties_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
 --
 
@@ -5203,6 +5494,22 @@ ALTER TABLE ONLY postrider.endpoints
 
 
 --
+-- Name: epochs epochs_epoch_key; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.epochs
+    ADD CONSTRAINT epochs_epoch_key UNIQUE (epoch);
+
+
+--
+-- Name: epochs epochs_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.epochs
+    ADD CONSTRAINT epochs_pkey PRIMARY KEY (number);
+
+
+--
 -- Name: event_names event_names_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
 --
 
@@ -5240,6 +5547,14 @@ ALTER TABLE ONLY postrider.global_webhook
 
 ALTER TABLE ONLY postrider.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (instance_id, key);
+
+
+--
+-- Name: incarnation incarnation_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.incarnation
+    ADD CONSTRAINT incarnation_pkey PRIMARY KEY (one);
 
 
 --
@@ -5315,6 +5630,14 @@ ALTER TABLE ONLY postrider.rejected_notifications
 
 
 --
+-- Name: removed_events removed_events_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.removed_events
+    ADD CONSTRAINT removed_events_pkey PRIMARY KEY (one);
+
+
+--
 -- Name: request_counts request_counts_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
 --
 
@@ -5336,6 +5659,22 @@ ALTER TABLE ONLY postrider.schedules
 
 ALTER TABLE ONLY postrider.signing_secrets
     ADD CONSTRAINT signing_secrets_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: tail_home tail_home_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.tail_home
+    ADD CONSTRAINT tail_home_pkey PRIMARY KEY (one);
+
+
+--
+-- Name: tail_marks tail_marks_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.tail_marks
+    ADD CONSTRAINT tail_marks_pkey PRIMARY KEY (next_xid);
 
 
 --
@@ -5477,6 +5816,13 @@ CREATE INDEX signing_secrets_unsealed ON postrider.signing_secrets USING btree (
 
 
 --
+-- Name: tail_marks_by_time; Type: INDEX; Schema: postrider; Owner: -
+--
+
+CREATE INDEX tail_marks_by_time ON postrider.tail_marks USING btree (at);
+
+
+--
 -- Name: tokens_by_account; Type: INDEX; Schema: postrider; Owner: -
 --
 
@@ -5554,17 +5900,17 @@ CREATE TRIGGER endpoint_part_changed AFTER INSERT OR DELETE OR UPDATE ON postrid
 
 
 --
--- Name: endpoints guard_global_endpoint; Type: TRIGGER; Schema: postrider; Owner: -
+-- Name: events events_emptied; Type: TRIGGER; Schema: postrider; Owner: -
 --
 
-CREATE TRIGGER guard_global_endpoint BEFORE DELETE ON postrider.endpoints FOR EACH ROW WHEN (old.is_global) EXECUTE FUNCTION postrider.guard_global_endpoint();
+CREATE TRIGGER events_emptied AFTER TRUNCATE ON postrider.events FOR EACH STATEMENT EXECUTE FUNCTION postrider.events_emptied();
 
 
 --
--- Name: endpoints guard_global_endpoint_changes; Type: TRIGGER; Schema: postrider; Owner: -
+-- Name: events events_removed; Type: TRIGGER; Schema: postrider; Owner: -
 --
 
-CREATE TRIGGER guard_global_endpoint_changes BEFORE UPDATE ON postrider.endpoints FOR EACH ROW WHEN ((old.is_global AND (((((((((new.is_global IS DISTINCT FROM old.is_global) OR (new.url IS DISTINCT FROM old.url)) OR (new.events IS DISTINCT FROM old.events)) OR (new.by_events IS DISTINCT FROM old.by_events)) OR (new.label IS DISTINCT FROM old.label)) OR (new.dialect IS DISTINCT FROM old.dialect)) OR (new.channel IS DISTINCT FROM old.channel)) OR (new.headers IS DISTINCT FROM old.headers)) OR (new.authorization_header IS DISTINCT FROM old.authorization_header)))) EXECUTE FUNCTION postrider.guard_global_endpoint();
+CREATE TRIGGER events_removed AFTER DELETE ON postrider.events REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION postrider.events_removed();
 
 
 --
@@ -5610,10 +5956,11 @@ CREATE TRIGGER status_changed_by_hand BEFORE UPDATE ON postrider.webhook_queue F
 
 
 --
--- Name: webhook_queue verify_row; Type: TRIGGER; Schema: postrider; Owner: -
+-- Name: consumers consumers_instance_id_fkey; Type: FK CONSTRAINT; Schema: postrider; Owner: -
 --
 
-CREATE TRIGGER verify_row BEFORE UPDATE ON postrider.webhook_queue FOR EACH ROW WHEN (((new.channel <> 'webhook'::text) OR (new.attempts < 0) OR (new.crashes < 0) OR (new.max_attempts < 1) OR (NOT isfinite(new.next_retry_at)) OR ((new.lease_token IS NULL) <> (new.lease_until IS NULL)) OR (((new.status)::text <> 'pending'::text) AND (new.lease_token IS NOT NULL)))) EXECUTE FUNCTION postrider.verify_row();
+ALTER TABLE ONLY postrider.consumers
+    ADD CONSTRAINT consumers_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES postrider.instances(id) ON DELETE CASCADE;
 
 
 --

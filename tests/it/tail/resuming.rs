@@ -8,11 +8,12 @@ use time::OffsetDateTime;
 use super::steps::{emit, read_all};
 use crate::support::app::TestApp;
 
-/// The key of the instance `shop`.
-pub(super) const SHOP: &str = "select id from postrider.instances where name = 'shop'";
-
 /// Everything an origin leads to, up to where the tail is; or why not.
-pub(super) async fn resume(database: &Database, tail: &Tail, origin: Origin) -> Result<Vec<i64>, Gap> {
+pub(super) async fn resume(
+    database: &Database,
+    tail: &Tail,
+    origin: Origin,
+) -> Result<Vec<i64>, Gap> {
     let present = tail.position().unwrap();
     let cursor = database.locate(&origin, &present).await.unwrap()?;
     let halves: [(&Snapshot, &Snapshot, i64); 2] = [
@@ -22,7 +23,12 @@ pub(super) async fn resume(database: &Database, tail: &Tail, origin: Origin) -> 
     let mut ids = Vec::new();
     for (earlier, later, mut after) in halves {
         loop {
-            let stretch = Stretch { earlier, later: Some(later), after, instance: None };
+            let stretch = Stretch {
+                earlier,
+                later: Some(later),
+                after,
+                instance: None,
+            };
             let page = database.missed(stretch).await.unwrap()?;
             ids.extend(page.events.iter().map(|event| event.id));
             match page.events.last().filter(|_| page.more) {
@@ -49,27 +55,39 @@ async fn from_a_cursor_comes_exactly_what_was_missed() {
     let mut quick = PgConnection::connect_with(&app.options()).await.unwrap();
     slow.execute("begin").await.unwrap();
     let late = emit(&mut slow).await;
-    let [first, second, third] = [emit(&mut quick).await, emit(&mut quick).await, emit(&mut quick).await];
+    let [first, second, third] = [
+        emit(&mut quick).await,
+        emit(&mut quick).await,
+        emit(&mut quick).await,
+    ];
     let step = tail.step().await.unwrap();
     let after_second = Cursor::stem(step.epoch, &step.before, &step.after).cursor(second);
     let resume = async |tail: &Tail, text: &str| {
         let cursor = text.parse().unwrap();
-        resume(&database, tail, Origin::Cursor(cursor)).await.unwrap()
+        resume(&database, tail, Origin::Cursor(cursor))
+            .await
+            .unwrap()
     };
     assert_eq!(resume(&tail, &after_second).await, [third]);
     slow.execute("commit").await.unwrap();
     let fourth = emit(&mut quick).await;
     read_all(&mut tail).await;
     assert_eq!(resume(&tail, &after_second).await, [third, late, fourth]);
-    let first_event: (i64, i32) = sqlx::query_as("select id, nonce from postrider.events where id = $1")
-        .bind(first)
-        .fetch_one(app.pool())
+    let first_event: (i64, i32) =
+        sqlx::query_as("select id, nonce from postrider.events where id = $1")
+            .bind(first)
+            .fetch_one(app.pool())
+            .await
+            .unwrap();
+    let origin = Origin::Event {
+        id: first_event.0,
+        nonce: first_event.1,
+    };
+    // What was in flight beside it is there, once, by its id.
+    let resumed = super::resuming::resume(&database, &tail, origin)
         .await
         .unwrap();
-    let origin = Origin::Event { id: first_event.0, nonce: first_event.1 };
-    // In flight beside it: `late` is there, once.
-    let resumed = super::resuming::resume(&database, &tail, origin).await.unwrap();
-    assert_eq!(resumed, [second, third, late, fourth]);
+    assert_eq!(resumed, [late, second, third, fourth]);
 }
 
 #[tokio::test]
@@ -96,12 +114,19 @@ async fn from_the_start_and_since_a_time() {
     read_all(&mut tail).await;
     let mut writer = PgConnection::connect_with(&app.options()).await.unwrap();
     let old = emit(&mut writer).await;
-    app.sql("update postrider.events set created_at = now() - interval '1 hour'").await;
+    app.sql("update postrider.events set created_at = now() - interval '1 hour'")
+        .await;
     let now: OffsetDateTime = app.value("select clock_timestamp()").await;
     let new = emit(&mut writer).await;
     read_all(&mut tail).await;
-    assert_eq!(resume(&database, &tail, Origin::Earliest).await, Ok(vec![old, new]));
-    assert_eq!(resume(&database, &tail, Origin::Since(now)).await, Ok(vec![new]));
+    assert_eq!(
+        resume(&database, &tail, Origin::Earliest).await,
+        Ok(vec![old, new])
+    );
+    assert_eq!(
+        resume(&database, &tail, Origin::Since(now)).await,
+        Ok(vec![new])
+    );
 }
 
 #[tokio::test]
@@ -116,14 +141,27 @@ async fn a_reader_that_retention_overtook_is_told_so() {
     let kept = emit(&mut writer).await;
     read_all(&mut tail).await;
     let here = tail.position().unwrap();
-    app.sql("delete from postrider.events where id = (select min(id) from postrider.events)").await;
+    app.sql("delete from postrider.events where id = (select min(id) from postrider.events)")
+        .await;
     let resumed = resume(&database, &tail, Origin::Cursor(cursor)).await;
     assert_eq!(resumed, Err(Gap::Removed));
-    assert_eq!(resume(&database, &tail, Origin::Cursor(here)).await, Ok(vec![]));
-    assert_eq!(resume(&database, &tail, Origin::Earliest).await, Ok(vec![kept]));
+    assert_eq!(
+        resume(&database, &tail, Origin::Cursor(here)).await,
+        Ok(vec![])
+    );
+    assert_eq!(
+        resume(&database, &tail, Origin::Earliest).await,
+        Ok(vec![kept])
+    );
     let unknown = Origin::Event { id: 1, nonce: 1 };
-    assert_eq!(resume(&database, &tail, unknown).await, Err(Gap::UnknownEvent));
+    assert_eq!(
+        resume(&database, &tail, unknown).await,
+        Err(Gap::UnknownEvent)
+    );
     let mut foreign = earliest(&tail.position().unwrap());
     foreign.epoch.0 ^= 1;
-    assert_eq!(resume(&database, &tail, Origin::Cursor(foreign)).await, Err(Gap::Foreign));
+    assert_eq!(
+        resume(&database, &tail, Origin::Cursor(foreign)).await,
+        Err(Gap::Foreign)
+    );
 }

@@ -6,7 +6,7 @@ use postrider::db::tail::Tail;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 
 use crate::support::app::TestApp;
-use crate::support::postgres::database;
+use crate::support::postgres::{OwnCluster, database};
 use crate::support::wait::{PATIENCE, scaled, until};
 
 /// The events of all steps that have something now.
@@ -41,9 +41,9 @@ async fn an_event_that_commits_late_comes_when_it_commits_and_once() {
     let mut quick = PgConnection::connect_with(&app.options()).await.unwrap();
     slow.execute("begin").await.unwrap();
     let first = emit(&mut slow).await;
-    slow.execute("savepoint inner").await.unwrap();
+    slow.execute("savepoint within").await.unwrap();
     let second = emit(&mut slow).await;
-    slow.execute("release inner").await.unwrap();
+    slow.execute("release within").await.unwrap();
     let overtaking = emit(&mut quick).await;
     assert!(overtaking > second);
     assert_eq!(read_all(&mut tail).await, [overtaking]);
@@ -64,7 +64,11 @@ async fn a_large_transaction_comes_in_pages_and_whole() {
         .value("select postrider.emit_rows(array_fill('shop'::text, '{2000}'), array_fill('t'::text, '{2000}'), array_fill('{}'::json, '{2000}'))")
         .await;
     let step = tail.step().await.unwrap();
-    assert!(step.more && step.events.len() < 1000, "{}", step.events.len());
+    assert!(
+        step.more && step.events.len() < 1000,
+        "{}",
+        step.events.len()
+    );
     let between = tail.position().unwrap();
     assert_eq!(between.id, step.events.last().unwrap().id);
     // What commits meanwhile comes after it.
@@ -117,7 +121,10 @@ async fn an_xid_is_assigned_before_an_id_is_drawn() {
     for (name, body) in draws {
         seen += 1;
         for (at, _) in body.match_indices("nextval(") {
-            assert!(body[..at].contains("pg_current_xact_id()"), "{name} draws an id before it has an xid");
+            assert!(
+                body[..at].contains("pg_current_xact_id()"),
+                "{name} draws an id before it has an xid"
+            );
         }
     }
     assert!(seen >= 2);
@@ -125,7 +132,9 @@ async fn an_xid_is_assigned_before_an_id_is_drawn() {
 
 #[tokio::test]
 async fn rows_behind_an_open_transaction_cost_a_step_nothing() {
-    let app = TestApp::start().await;
+    // A server of its own: transactions of other databases count as well when they end.
+    let mut cluster = OwnCluster::start().await;
+    let app = TestApp::over(&cluster.database().await).await;
     let mut tail = Tail::new(app.options());
     read_all(&mut tail).await;
     let mut open = PgConnection::connect_with(&app.options()).await.unwrap();
@@ -165,9 +174,15 @@ async fn rows_behind_an_open_transaction_cost_a_step_nothing() {
         assert!(tail.step().await.unwrap().events.is_empty());
     }
     let after = settled(&app).await;
-    assert!(after - before < 1000, "20 steps read {} entries", after - before);
+    assert!(
+        after - before < 1000,
+        "20 steps read {} entries",
+        after - before
+    );
     open.execute("commit").await.unwrap();
     assert_eq!(read_all(&mut tail).await, [held]);
+    drop((app, tail, open));
+    cluster.stop().await;
 }
 
 #[tokio::test]
@@ -179,7 +194,10 @@ async fn a_lost_connection_costs_nothing_but_time() {
     let first = emit(&mut writer).await;
     app.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'postrider tail' and datname = current_database()").await;
     let second = emit(&mut writer).await;
-    until("the tail has a connection again", PATIENCE, async || tail.step().await.is_err()).await;
+    until("the tail has a connection again", PATIENCE, async || {
+        tail.step().await.is_err()
+    })
+    .await;
     // The failed step was none; depending on when the end came, so were all before.
     assert_eq!(read_all(&mut tail).await, [first, second]);
 }
@@ -187,9 +205,17 @@ async fn a_lost_connection_costs_nothing_but_time() {
 #[tokio::test]
 async fn a_sequence_that_draws_ahead_is_refused_with_the_remedy() {
     let app = TestApp::start().await;
-    app.sql("alter sequence postrider.events_id_seq cache 20").await;
-    let error = Tail::new(app.options()).step().await.unwrap_err().to_string();
-    assert!(error.contains("alter sequence postrider.events_id_seq cache 1"), "{error}");
+    app.sql("alter sequence postrider.events_id_seq cache 20")
+        .await;
+    let error = Tail::new(app.options())
+        .step()
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("alter sequence postrider.events_id_seq cache 1"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -200,10 +226,17 @@ async fn a_log_restored_from_another_cluster_is_taken_over() {
     read_all(&mut tail).await;
     let old_cursor = tail.position().unwrap();
     app.sql("insert into postrider.events (xid, snap, instance_id, type, data) select '9000000000', '8999999999:9000000001:', 1, 't', '{}' from generate_series(1, 10)").await;
-    app.sql("update postrider.tail_home set system_identifier = '1'").await;
+    app.sql("update postrider.tail_home set system_identifier = '1'")
+        .await;
     let mut tail = Tail::new(app.options());
-    assert_eq!(read_all(&mut tail).await, [0; 0], "what was restored is not new");
-    let foreign: i64 = app.value("select count(*) from postrider.events where xid <> '3'").await;
+    assert_eq!(
+        read_all(&mut tail).await,
+        [0; 0],
+        "what was restored is not new"
+    );
+    let foreign: i64 = app
+        .value("select count(*) from postrider.events where xid <> '3'")
+        .await;
     assert_eq!(foreign, 0);
     let mut writer = PgConnection::connect_with(&app.options()).await.unwrap();
     let fresh = emit(&mut writer).await;
