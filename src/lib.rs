@@ -23,7 +23,7 @@
 //! - `db` (L1) is the only one that speaks SQL: pool, migrations, the queue's statements, the doorbell, and the private
 //!   Postgres in `db::embedded`. `channels` (L1) is the only one that speaks to the outside: a parcel in, an `Outcome` out.
 //! - The rooms (L2): `delivery` claims, sends and completes; `ingest` turns NOTIFY into events; `http` answers the APIs,
-//!   metrics and health; `realtime` is to come. Only `delivery` uses `channels`.
+//!   metrics and health; `realtime` streams the event log over sockets. Only `delivery` uses `channels`.
 //! - `lifecycle` has the signals, the tasks and the two stages of shutdown, and `readiness` what is not ready yet: the rooms
 //!   are given both. `telemetry` sets up logs; `source` finds or starts the Postgres; `app` is one running process and
 //!   `roles` what it does (L3).
@@ -64,6 +64,7 @@ pub mod lifecycle;
 pub mod metrics;
 pub mod model;
 pub mod readiness;
+pub mod realtime;
 pub mod roles;
 pub mod source;
 pub mod telemetry;

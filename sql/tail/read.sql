@@ -37,7 +37,8 @@ with given as materialized (
 )
 select given.later::text as snapshot
   , age(pg_snapshot_xmax(given.later)::xid) as begun_since
-  , (select sequence.last_value - (not sequence.is_called)::integer from postrider.events_id_seq sequence) as last_id
+  -- While nextval writes to the log it shows a number up to 32 ahead to those who look.
+  , (select greatest(sequence.last_value - 33, 0) from postrider.events_id_seq sequence) as last_id
   , (select incarnation.id from postrider.incarnation) as incarnation
   , pg_is_in_recovery() as is_standby
   , (select removed.event_id from postrider.removed_events removed) as removed_id

@@ -20,6 +20,7 @@ mod ingest;
 mod limits;
 mod log;
 mod print;
+mod realtime;
 mod reference;
 mod retention;
 mod sources;
@@ -36,6 +37,7 @@ pub use http::Http;
 pub use ingest::Ingest;
 pub use limits::Limits;
 pub use log::{Format, Log};
+pub use realtime::Realtime;
 pub use reference::TEXT as REFERENCE;
 pub use retention::Retention;
 pub use sources::{File, Sources};
@@ -62,6 +64,8 @@ pub struct Config {
     pub worker: Worker,
     /// Waking up.
     pub doorbell: Doorbell,
+    /// Sockets.
+    pub realtime: Realtime,
     /// NOTIFY to events.
     pub ingest: Ingest,
     /// What is kept, and for how long.
@@ -126,6 +130,7 @@ impl Config {
         self.evolution.check(&mut check);
         self.worker.check(&mut check);
         self.doorbell.check(&mut check);
+        self.realtime.check(&mut check);
         self.ingest.check(&mut check);
         self.retention.check(&mut check);
         self.encryption.check(&mut check);

@@ -31,6 +31,8 @@ pub enum Purpose {
     Ingest,
     /// HTTP.
     Api,
+    /// Sockets.
+    Realtime,
     /// A person at the command line.
     Command,
 }
@@ -42,6 +44,7 @@ impl Purpose {
             Self::Worker => "worker",
             Self::Ingest => "ingest",
             Self::Api => "api",
+            Self::Realtime => "realtime",
             Self::Command => "command",
         }
     }
@@ -49,7 +52,7 @@ impl Purpose {
     /// What its connections are set to. Only the worker's statements are all shaped to indexes.
     pub(super) fn settings(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Worker => &SETTINGS,
+            Self::Worker | Self::Realtime => &SETTINGS,
             Self::Ingest | Self::Api | Self::Command => &SETTINGS[2..],
         }
     }

@@ -16,9 +16,12 @@ use crate::http;
 use crate::http::api::Api;
 use crate::ingest::Ingest;
 use crate::readiness::Condition;
+use crate::realtime;
 
 /// The ingest writes on one connection, and renews its duty meanwhile.
 const INGEST_CONNECTIONS_MAX: u32 = 2;
+/// Sockets look up tokens and what was missed; thousands come at once after a restart.
+const REALTIME_CONNECTIONS_MAX: u32 = 8;
 
 /// What a process may do. All of them meet only in Postgres.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -29,11 +32,13 @@ pub enum Role {
     Ingest,
     /// Answers the HTTP APIs.
     Api,
+    /// Streams events over sockets.
+    Realtime,
 }
 
 impl Role {
     /// What `serve` does unless told otherwise.
-    pub const ALL: [Self; 3] = [Self::Worker, Self::Ingest, Self::Api];
+    pub const ALL: [Self; 4] = [Self::Worker, Self::Ingest, Self::Api, Self::Realtime];
 }
 
 /// The roles that run, to be waited for by readiness.
@@ -90,7 +95,8 @@ impl<'a> Roles<'a> {
             match role {
                 Role::Worker => self.start_worker(&doorbell, &keyring, ready).await?,
                 Role::Ingest => self.start_ingest(&ready),
-                Role::Api => self.start_api(&keyring, &ready).await?,
+                Role::Api => self.start_api(&keyring, &ready),
+                Role::Realtime => self.start_realtime(&doorbell, &keyring, ready),
             }
         }
         Ok(())
@@ -156,6 +162,26 @@ impl<'a> Roles<'a> {
         Ok(())
     }
 
+    /// Adds the sockets to the listener. They are ready once the log is followed.
+    fn start_realtime(&self, doorbell: &Doorbell, keyring: &Arc<Keyring>, ready: Condition) {
+        let config = &self.app.config;
+        let equipment = realtime::Equipment {
+            database: Database::open(
+                self.route.clone(),
+                Purpose::Realtime,
+                REALTIME_CONNECTIONS_MAX,
+            ),
+            route: self.route.clone(),
+            doorbell: doorbell.clone(),
+            keyring: keyring.clone(),
+            public_url: self.public_url(),
+            tasks: self.app.tasks().clone(),
+            ready,
+        };
+        let (_sidecar, router) = realtime::start(config, equipment);
+        self.app.mounts.mount(router);
+    }
+
     /// How clients reach us.
     fn public_url(&self) -> String {
         let configured = self.app.config.http.public_url.clone();
@@ -181,6 +207,7 @@ fn role_name(role: Role) -> &'static str {
         Role::Worker => "worker",
         Role::Ingest => "ingest",
         Role::Api => "api",
+        Role::Realtime => "realtime",
     }
 }
 

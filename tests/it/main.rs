@@ -15,6 +15,7 @@ mod embedded;
 mod grafana;
 mod ingest;
 mod process;
+mod realtime;
 mod sql;
 mod support;
 mod tail;

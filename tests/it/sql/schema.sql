@@ -3757,71 +3757,6 @@ COMMENT ON VIEW postrider.captures IS 'What is captured: table, name, operations
 
 
 --
--- Name: consumers; Type: TABLE; Schema: postrider; Owner: -
---
-
-CREATE TABLE postrider.consumers (
-    instance_id bigint NOT NULL,
-    name text NOT NULL,
-    generation bigint DEFAULT 1 NOT NULL,
-    cursor text,
-    connected_at timestamp with time zone DEFAULT now() NOT NULL,
-    acknowledged_at timestamp with time zone,
-    CONSTRAINT consumers_name_is_a_name CHECK ((name ~ '^[A-Za-z0-9._-]{1,100}$'::text))
-)
-WITH (fillfactor='50');
-
-
---
--- Name: TABLE consumers; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON TABLE postrider.consumers IS 'Durable consumers of GET /v1/instances/:instance/stream. Delete a row to forget one.';
-
-
---
--- Name: COLUMN consumers.instance_id; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.consumers.instance_id IS 'Whose stream it reads.';
-
-
---
--- Name: COLUMN consumers.name; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.consumers.name IS 'Its name.';
-
-
---
--- Name: COLUMN consumers.generation; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.consumers.generation IS 'Rises with each connection; the latest counts.';
-
-
---
--- Name: COLUMN consumers.cursor; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.consumers.cursor IS 'It has acknowledged everything up to here; null before the first time.';
-
-
---
--- Name: COLUMN consumers.connected_at; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.consumers.connected_at IS 'When somebody last connected under this name.';
-
-
---
--- Name: COLUMN consumers.acknowledged_at; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.consumers.acknowledged_at IS 'When it last acknowledged something.';
-
-
---
 -- Name: endpoint_version; Type: SEQUENCE; Schema: postrider; Owner: -
 --
 
@@ -5446,14 +5381,6 @@ ALTER TABLE ONLY postrider.capture_seal
 
 
 --
--- Name: consumers consumers_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
---
-
-ALTER TABLE ONLY postrider.consumers
-    ADD CONSTRAINT consumers_pkey PRIMARY KEY (instance_id, name);
-
-
---
 -- Name: duties duties_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
 --
 
@@ -5953,14 +5880,6 @@ CREATE TRIGGER row_inserted_by_hand BEFORE INSERT ON postrider.webhook_queue FOR
 --
 
 CREATE TRIGGER status_changed_by_hand BEFORE UPDATE ON postrider.webhook_queue FOR EACH ROW WHEN ((((old.status)::text IS DISTINCT FROM (new.status)::text) AND (((new.status)::text = 'pending'::text) OR (new.lease_token IS NOT NULL) OR (old.lease_token IS NULL)))) EXECUTE FUNCTION postrider.status_changed_by_hand();
-
-
---
--- Name: consumers consumers_instance_id_fkey; Type: FK CONSTRAINT; Schema: postrider; Owner: -
---
-
-ALTER TABLE ONLY postrider.consumers
-    ADD CONSTRAINT consumers_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES postrider.instances(id) ON DELETE CASCADE;
 
 
 --

@@ -1,0 +1,449 @@
+//! One connection: a place in its topic's ring, and what has to be written beside it.
+//!
+//! It holds no queue of events: whoever writes takes what is behind it from the ring, all in one vectored write, as far as
+//! the socket takes it. What the socket left of a frame is kept as a slice of it. Two write: the writer of its shard, when
+//! there is something new, and its own task, when the socket can be written again; a lock is between them.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use super::close::Close;
+use super::filter::Filter;
+use super::flavor::Flavor;
+use super::topic::{Ring, Topic};
+use super::wire::frame;
+
+/// Frames in one write.
+const BATCH: usize = 64;
+
+/// How it leaves.
+#[derive(Debug)]
+pub enum Outlet {
+    /// A WebSocket: frames are written here.
+    Socket(TcpStream),
+    /// Whoever owns it is woken, and takes what there is.
+    Pulled,
+}
+
+/// Who is at the other end, for the operator.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// The door: stream, sse, ryze …
+    pub door: &'static str,
+    /// Where from.
+    pub address: Option<SocketAddr>,
+    /// Which token, by the name that limits and logs know it by.
+    pub token: String,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its number in this process.
+    pub id: u64,
+    /// What it follows.
+    pub topic: Arc<Topic>,
+    /// Who.
+    pub peer: Peer,
+    /// In which form.
+    pub flavor: Flavor,
+    /// Which writer has it.
+    pub(super) writer: usize,
+    /// Where it leaves.
+    pub(super) outlet: Outlet,
+    /// Something for its own task to look at.
+    pub(super) wake: Notify,
+    /// The tick of the pulse at which it was last heard.
+    pub(super) heard: AtomicU32,
+    out: Mutex<Out>,
+}
+
+/// What has yet to be written.
+#[derive(Debug)]
+pub(super) struct Out {
+    /// The place of the next event.
+    next: u64,
+    /// It takes events from the ring; else it is still given what it missed.
+    live: bool,
+    /// The socket takes no more.
+    pub(super) blocked: bool,
+    /// No event is sent any more.
+    pub(super) closing: Option<Close>,
+    /// All is over.
+    pub(super) closed: bool,
+    /// What is left of a frame.
+    partial: Option<Bytes>,
+    /// Frames before the next event: answers, control frames, what was missed.
+    queue: VecDeque<Bytes>,
+    /// What it wants.
+    filter: Arc<Filter>,
+}
+
+/// What came of writing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    /// All there was.
+    All,
+    /// The socket takes no more for now.
+    Blocked,
+    /// The other end is gone, or has been cut off.
+    Over,
+}
+
+impl Connection {
+    /// One that takes nothing from the ring yet.
+    pub(super) fn new(
+        id: u64,
+        (topic, writer): (Arc<Topic>, usize),
+        peer: Peer,
+        flavor: Flavor,
+        (outlet, filter): (Outlet, Arc<Filter>),
+    ) -> Self {
+        let out = Out {
+            next: 0,
+            live: false,
+            blocked: false,
+            closing: None,
+            closed: false,
+            partial: None,
+            queue: VecDeque::new(),
+            filter,
+        };
+        Self {
+            id,
+            topic,
+            peer,
+            flavor,
+            writer,
+            outlet,
+            wake: Notify::new(),
+            heard: AtomicU32::new(0),
+            out: Mutex::new(out),
+        }
+    }
+
+    /// What has yet to be written.
+    pub(super) fn out(&self) -> MutexGuard<'_, Out> {
+        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its events begin at this place of the ring, once it is [`Connection::go_live`].
+    pub(super) fn place(&self, next: u64) {
+        self.out().next = next;
+    }
+
+    /// From now on it takes its events from the ring.
+    pub(super) fn go_live(&self) {
+        self.out().live = true;
+        self.write_or_wake();
+    }
+
+    /// What it wants.
+    pub fn filter(&self) -> Arc<Filter> {
+        Arc::clone(&self.out().filter)
+    }
+
+    /// What it wants from now on.
+    pub(super) fn set_filter(&self, filter: Arc<Filter>) {
+        self.out().filter = filter;
+    }
+
+    /// Sends a frame before the next event.
+    pub(super) fn send(&self, frame: Bytes) {
+        {
+            let mut out = self.out();
+            if out.closing.is_some() || out.closed {
+                return;
+            }
+            out.queue.push_back(frame);
+        }
+        self.write_or_wake();
+    }
+
+    /// Sends several, in one write.
+    pub(super) fn send_all(&self, frames: Vec<Bytes>) {
+        self.out().queue.extend(frames);
+        self.write_or_wake();
+    }
+
+    /// Sends where it is, made by `frame`, if that is true: it has been sent everything below this number, and nothing above.
+    pub(super) fn send_position(&self, sequence: u64, frame: impl FnOnce() -> Bytes) {
+        {
+            let mut out = self.out();
+            let ring = self.topic.ring();
+            let sent_all = out.live && out.next == ring.end() && out.queue.is_empty();
+            let last = out.next.checked_sub(1).and_then(|place| ring.get(place));
+            let none_above = last.is_none_or(|entry| entry.sequence < sequence);
+            if !sent_all || !none_above || out.closing.is_some() {
+                return;
+            }
+            out.queue.push_back(frame());
+        }
+        self.write_or_wake();
+    }
+
+    /// Why it is being closed, if it is.
+    pub(super) fn ending(&self) -> Option<Close> {
+        self.out().closing
+    }
+
+    /// Whether it is being closed, or over.
+    pub(super) fn is_ending(&self) -> bool {
+        let out = self.out();
+        out.closing.is_some() || out.closed
+    }
+
+    /// Begins to close. What stands in the queue is sent before; no event is.
+    pub fn close(&self, close: Close) {
+        {
+            let mut out = self.out();
+            if out.closing.is_some() || out.closed {
+                return;
+            }
+            out.queue.clear();
+            if let Outlet::Socket(_) = self.outlet {
+                out.queue
+                    .push_back(frame::close(close.code(), close.reason()));
+            }
+            out.closing = Some(close);
+        }
+        self.write_or_wake();
+        self.wake.notify_one();
+    }
+
+    /// It is over: nobody writes to it any more, and the other end is told so.
+    pub(super) fn over(&self) {
+        let mut out = self.out();
+        out.closed = true;
+        out.queue = VecDeque::new();
+        out.partial = None;
+        if let Outlet::Socket(stream) = &self.outlet {
+            drop(SockRef::from(stream).shutdown(std::net::Shutdown::Both));
+        }
+    }
+
+    /// Frames that wait in its queue.
+    pub(super) fn queued(&self) -> usize {
+        let out = self.out();
+        out.queue.len() + usize::from(out.partial.is_some())
+    }
+
+    /// Heard of it.
+    pub(super) fn hear(&self, tick: u32) {
+        self.heard.store(tick, Ordering::Relaxed);
+    }
+
+    /// Writes what there is to a socket; wakes whoever pulls.
+    pub(super) fn write_or_wake(&self) -> Written {
+        let Outlet::Socket(stream) = &self.outlet else {
+            self.wake.notify_one();
+            return if self.out().closed {
+                Written::Over
+            } else {
+                Written::All
+            };
+        };
+        let mut out = self.out();
+        let written = match out.blocked {
+            true => Written::Blocked,
+            false => out.write(self, stream),
+        };
+        if written == Written::Blocked {
+            if !out.blocked {
+                out.blocked = true;
+                self.wake.notify_one();
+            }
+            if out.is_too_far_behind(&self.topic.ring(), self) {
+                drop(out);
+                self.close(Close::Slow);
+                return Written::Over;
+            }
+        }
+        written
+    }
+
+    /// The socket can be written again.
+    pub(super) fn unblock(&self) -> Written {
+        self.out().blocked = false;
+        self.write_or_wake()
+    }
+
+    /// Whether its socket took no more.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.out().blocked
+    }
+
+    /// For one that pulls: what there is to send, in one piece; none when there is nothing.
+    pub(super) fn pull(&self) -> Option<Bytes> {
+        let mut out = self.out();
+        let mut frames: Vec<Bytes> = out.queue.drain(..).collect();
+        let ring = self.topic.ring();
+        if out.live && out.closing.is_none() {
+            if out.next < ring.base() {
+                out.closing = Some(Close::Slow);
+            }
+            while frames.len() < BATCH
+                && let Some(entry) = ring.get(out.next)
+            {
+                out.next += 1;
+                if let Some(profile) = ring.profile().filter(|_| out.filter.wants(&entry.event)) {
+                    frames.push(entry.frame(self.flavor, profile).clone());
+                }
+            }
+        }
+        match frames.len() {
+            0 => None,
+            1 => frames.pop(),
+            _ => Some(frames.concat().into()),
+        }
+    }
+
+    /// For one that pulls: whether it lags by more than it may.
+    pub(super) fn lags(&self) -> bool {
+        let out = self.out();
+        out.is_too_far_behind(&self.topic.ring(), self)
+    }
+}
+
+impl Out {
+    /// Writes until there is no more, or the socket takes no more.
+    fn write(&mut self, connection: &Connection, stream: &TcpStream) -> Written {
+        loop {
+            if self.closed {
+                return Written::Over;
+            }
+            let ring = connection.topic.ring();
+            if self.live && self.next < ring.base() && self.closing.is_none() {
+                // What comes next is no longer there.
+                drop(ring);
+                self.closing = Some(Close::Slow);
+                self.queue.clear();
+                self.queue
+                    .push_back(frame::close(Close::Slow.code(), Close::Slow.reason()));
+                connection.wake.notify_one();
+                continue;
+            }
+            match self.write_batch(connection, stream, &ring) {
+                Ok(true) => {}
+                Ok(false) => return Written::All,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Written::Blocked,
+                Err(_) => {
+                    self.closed = true;
+                    connection.wake.notify_one();
+                    return Written::Over;
+                }
+            }
+        }
+    }
+
+    /// One vectored write. False when there was nothing to write.
+    fn write_batch(
+        &mut self,
+        connection: &Connection,
+        stream: &TcpStream,
+        ring: &Ring,
+    ) -> io::Result<bool> {
+        let mut slices = [IoSlice::new(&[]); BATCH];
+        // After each frame of the ring, the place of the next one.
+        let mut places = [0_u64; BATCH];
+        let mut count = 0;
+        for bytes in self.partial.iter().chain(&self.queue).take(BATCH) {
+            slices[count] = IoSlice::new(bytes);
+            count += 1;
+        }
+        let from_ring = count;
+        let mut place = self.next;
+        if self.live
+            && self.closing.is_none()
+            && let Some(profile) = ring.profile()
+        {
+            while count < BATCH
+                && let Some(entry) = ring.get(place)
+            {
+                place += 1;
+                if self.filter.wants(&entry.event) {
+                    slices[count] = IoSlice::new(entry.frame(connection.flavor, profile));
+                    places[count] = place;
+                    count += 1;
+                }
+            }
+        }
+        if count == 0 {
+            self.next = place;
+            return Ok(false);
+        }
+        let mut written = stream.try_write_vectored(&slices[..count])?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        let mut whole = 0;
+        while whole < count && written >= slices[whole].len() {
+            written -= slices[whole].len();
+            whole += 1;
+        }
+        if whole == count {
+            self.drop_queued(from_ring);
+            self.next = place;
+            return Ok(true);
+        }
+        // A frame that was begun is kept in part; one of which nothing was written stays where it is.
+        let rest = (written > 0).then_some(written);
+        if whole < from_ring {
+            let begun = self.drop_queued_but(whole, rest);
+            self.partial = begun;
+        } else {
+            self.drop_queued(from_ring);
+            if whole > from_ring {
+                self.next = places[whole - 1];
+            }
+            if let Some(rest) = rest
+                && let Some(profile) = ring.profile()
+                && let Some(entry) = ring.get(places[whole] - 1)
+            {
+                self.partial = Some(entry.frame(connection.flavor, profile).slice(rest..));
+                self.next = places[whole];
+            }
+        }
+        Ok(true)
+    }
+
+    /// The first frames of the queue have been written, the rest of a frame before them.
+    fn drop_queued(&mut self, count: usize) {
+        let of_partial = usize::from(count > 0 && self.partial.take().is_some());
+        self.queue.drain(..count - of_partial);
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
+        }
+    }
+
+    /// The same where the next one was written in part: what is left of it.
+    fn drop_queued_but(&mut self, whole: usize, rest: Option<usize>) -> Option<Bytes> {
+        if whole == 0
+            && let Some(partial) = self.partial.take()
+        {
+            return Some(partial.slice(rest.unwrap_or(0)..));
+        }
+        self.drop_queued(whole);
+        let begun = rest?;
+        Some(self.queue.pop_front()?.slice(begun..))
+    }
+
+    /// Whether more events wait for it than it may be behind.
+    fn is_too_far_behind(&self, ring: &Ring, connection: &Connection) -> bool {
+        let most = connection.topic.behind_max;
+        if !self.live || self.closing.is_some() || ring.end().saturating_sub(self.next) <= most {
+            return false;
+        }
+        let waiting = (self.next..ring.end()).filter_map(|place| ring.get(place));
+        let wanted = waiting.filter(|entry| self.filter.wants(&entry.event));
+        wanted.count() as u64 > most
+    }
+}

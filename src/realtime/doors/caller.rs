@@ -1,0 +1,127 @@
+//! Who asks, and what they may hear.
+
+use std::net::SocketAddr;
+
+use axum::extract::ConnectInfo;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use secrecy::{ExposeSecret, SecretString};
+use url::form_urlencoded;
+
+use super::refusal::Refusal;
+use crate::causes::Causes;
+use crate::crypto::token::{digest, is_same};
+use crate::db::Error;
+use crate::db::administration::Instance;
+use crate::dialect::Identity;
+use crate::model::{Access, Reach};
+use crate::realtime::connection::Peer;
+use crate::realtime::flavor::Profile;
+use crate::realtime::sidecar::Sidecar;
+
+/// Longer than any token; what is longer is not looked at.
+const TOKEN_BYTES_MAX: usize = 4096;
+
+/// The value of a query parameter; an empty one counts as absent.
+pub(super) fn query(parts: &Parts, name: &str) -> Option<String> {
+    let query = parts.uri.query()?.as_bytes();
+    let mut pairs = form_urlencoded::parse(query);
+    let (_, value) = pairs.find(|(key, value)| key == name && !value.is_empty())?;
+    Some(value.into_owned())
+}
+
+/// The token, wherever it stands: a bearer, one of these headers, or `?token=`.
+fn token(parts: &Parts, names: &[&str]) -> Option<SecretString> {
+    let text = |name: &str| parts.headers.get(name)?.to_str().ok();
+    let bearer = text(header::AUTHORIZATION.as_str()).and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token)
+    });
+    let in_header = names.iter().find_map(|name| text(name));
+    let shown = in_header.or(bearer).map(|token| token.trim().to_owned());
+    let shown = shown.or_else(|| query(parts, "token"));
+    let token = shown.filter(|token| !token.is_empty() && token.len() <= TOKEN_BYTES_MAX);
+    token.map(SecretString::from)
+}
+
+/// Whether a web page of this origin may connect. Programs send none.
+pub(super) fn check_origin(sidecar: &Sidecar, headers: &HeaderMap) -> Result<(), Refusal> {
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        return Ok(());
+    };
+    let allowed = sidecar
+        .origins
+        .iter()
+        .any(|allowed| allowed == "*" || allowed.as_bytes() == origin.as_bytes());
+    if allowed {
+        Ok(())
+    } else {
+        Err(Refusal::Origin)
+    }
+}
+
+/// The instance that is named, if the token reaches it; and who asks.
+pub(super) async fn admitted(
+    sidecar: &Sidecar,
+    parts: &Parts,
+    (named, door): (&str, &'static str),
+    headers: &[&str],
+) -> Result<(Instance, Peer), Refusal> {
+    check_origin(sidecar, &parts.headers)?;
+    let token = token(parts, headers).ok_or(Refusal::Unauthorized)?;
+    let access = access(sidecar, &token).await?;
+    let found = sidecar.database.find_instance(access.reach, named).await;
+    let instance = found.map_err(away)?.ok_or(Refusal::NoInstance)?;
+    let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    let peer = Peer {
+        door,
+        address: address.map(|ConnectInfo(address)| *address),
+        token: access.token,
+    };
+    Ok((instance, peer))
+}
+
+/// What a token is good for.
+async fn access(sidecar: &Sidecar, token: &SecretString) -> Result<Access, Refusal> {
+    let digest = digest(token);
+    // All are compared, each in constant time.
+    let configured = sidecar
+        .configured
+        .iter()
+        .filter(|known| is_same(known, &digest))
+        .count();
+    if configured > 0 {
+        return Ok(Access {
+            token: "configured".to_owned(),
+            reach: Reach::DEFAULT_ACCOUNT,
+        });
+    }
+    let found = sidecar.database.authenticate(&digest).await.map_err(away)?;
+    found.ok_or(Refusal::Unauthorized)
+}
+
+/// What envelopes tell of an instance. A token that cannot be opened is left out.
+pub(super) fn profile(sidecar: &Sidecar, instance: &Instance) -> (i64, Profile) {
+    let opened = instance
+        .token
+        .as_deref()
+        .and_then(|token| sidecar.keyring.open(token).ok());
+    let profile = Profile {
+        name: instance.name.clone(),
+        identity: Identity {
+            uid: instance.uid.clone(),
+            vzaps_id: instance.vzaps_id.clone(),
+            sender: instance.sender.clone(),
+            created_at: instance.created_at,
+        },
+        token: opened.map(|token| token.expose_secret().to_owned()),
+        base_url: sidecar.public_url.clone(),
+    };
+    (instance.id, profile)
+}
+
+/// The database does not answer.
+pub(super) fn away(error: Error) -> Refusal {
+    tracing::warn!(error = %Causes(&error), "a connection is refused: it cannot be looked up");
+    Refusal::Unavailable
+}

@@ -1,0 +1,107 @@
+//! Why a request is not let in, before it is a connection.
+
+use axum::Json;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::realtime::hub;
+
+/// A reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The request makes no sense.
+    Malformed(String),
+    /// No good token.
+    Unauthorized,
+    /// A web page from elsewhere.
+    Origin,
+    /// No such instance within reach.
+    NoInstance,
+    /// There is no room.
+    NoRoom(hub::Refusal),
+    /// The database is away.
+    Unavailable,
+}
+
+impl Refusal {
+    /// The status.
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Origin => StatusCode::FORBIDDEN,
+            Self::NoInstance => StatusCode::NOT_FOUND,
+            Self::NoRoom(_) | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// A word for programs.
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed",
+            Self::Unauthorized => "unauthorized",
+            Self::Origin => "origin_not_allowed",
+            Self::NoInstance => "instance_not_found",
+            Self::NoRoom(_) => "no_room",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// In words.
+    pub(super) fn message(&self) -> String {
+        match self {
+            Self::Malformed(message) => message.clone(),
+            Self::Unauthorized => "Invalid token".to_owned(),
+            Self::Origin => {
+                "pages of this origin may not connect; list it in realtime.origins".to_owned()
+            }
+            Self::NoInstance => "Instance not found".to_owned(),
+            Self::NoRoom(hub::Refusal::Draining) => {
+                "this process is ending; connect again".to_owned()
+            }
+            Self::NoRoom(hub::Refusal::Full) => {
+                "too many connections (realtime.connections_max)".to_owned()
+            }
+            Self::NoRoom(hub::Refusal::InstanceFull) => {
+                "too many connections to this instance (realtime.connections_per_instance_max)"
+                    .to_owned()
+            }
+            Self::NoRoom(hub::Refusal::TokenFull) => {
+                "too many connections by this token (realtime.connections_per_token_max)".to_owned()
+            }
+            Self::Unavailable => "the database is away; connect again later".to_owned(),
+        }
+    }
+
+    /// As our own API says it.
+    pub(super) fn problem(&self) -> Response {
+        let status = self.status();
+        let body = json!({
+            "type": "about:blank",
+            "title": status.canonical_reason(),
+            "status": status.as_u16(),
+            "code": self.code(),
+            "detail": self.message(),
+        });
+        let mut response = self.with_wait((status, Json(body)).into_response());
+        let kind = header::HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
+    }
+
+    /// As `RyzeAPI` says it.
+    pub(super) fn ryze(&self) -> Response {
+        let body = json!({"success": false, "error": {"message": self.message()}});
+        self.with_wait((self.status(), Json(body)).into_response())
+    }
+
+    /// Says when to try again, where that may help.
+    fn with_wait(&self, mut response: Response) -> Response {
+        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
+            let wait = header::HeaderValue::from_static("1");
+            response.headers_mut().insert(header::RETRY_AFTER, wait);
+        }
+        response
+    }
+}

@@ -1,0 +1,147 @@
+//! Server-sent events, for `EventSource` and `curl`: `id:` is the cursor, `Last-Event-ID` resumes.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::stream;
+
+use crate::causes::Causes;
+use crate::db::tail::Origin;
+use crate::realtime::close::Close;
+use crate::realtime::connection::{Connection, Outlet};
+use crate::realtime::hub::Admission;
+use crate::realtime::protocol;
+use crate::realtime::replay::{Broken, Replay};
+use crate::realtime::session::Opening;
+use crate::realtime::sidecar::Sidecar;
+
+/// A stream being sent. Dropped when its client leaves.
+struct Sending {
+    sidecar: Arc<Sidecar>,
+    connection: Arc<Connection>,
+    origin: Option<Origin>,
+    /// It has been attached.
+    begun: bool,
+    replay: Option<Replay>,
+    _admission: Admission,
+}
+
+/// The response that goes on until either end closes.
+pub(super) fn respond(sidecar: &Arc<Sidecar>, opening: Opening, headers: &HeaderMap) -> Response {
+    let filter = Arc::new(opening.filter);
+    let connection = sidecar.hub.connect(
+        opening.instance,
+        opening.peer,
+        opening.flavor,
+        (Outlet::Pulled, filter),
+    );
+    connection.hear(sidecar.clock.now());
+    let sending = Sending {
+        sidecar: Arc::clone(sidecar),
+        connection,
+        origin: opening.origin,
+        begun: false,
+        replay: None,
+        _admission: opening.admission,
+    };
+    let body = stream::unfold(sending, |mut sending| async move {
+        let bytes = sending.next().await?;
+        Some((Ok::<_, Infallible>(bytes), sending))
+    });
+    let mut response = Response::new(Body::from_stream(body));
+    let answer = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-store"),
+        // Proxies must not wait for more.
+        (header::HeaderName::from_static("x-accel-buffering"), "no"),
+    ] {
+        answer.insert(name, HeaderValue::from_static(value));
+    }
+    // The origin was found good before.
+    if let Some(origin) = headers.get(header::ORIGIN) {
+        answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        answer.insert(header::VARY, HeaderValue::from_static("origin"));
+    }
+    response
+}
+
+impl Sending {
+    /// The next piece; none at the end.
+    async fn next(&mut self) -> Option<Bytes> {
+        if !self.begun {
+            self.begun = true;
+            return Some(self.begin().await);
+        }
+        loop {
+            self.connection.hear(self.sidecar.clock.now());
+            if let Some(bytes) = self.connection.pull() {
+                return Some(bytes);
+            }
+            if let Some(close) = self.connection.ending() {
+                return self.farewell(close);
+            }
+            let Some(replay) = &mut self.replay else {
+                self.connection.wake.notified().await;
+                continue;
+            };
+            match replay.next(&self.sidecar.database, &self.connection).await {
+                Ok(Some(frames)) if frames.is_empty() => {}
+                Ok(Some(frames)) => return Some(frames.concat().into()),
+                Ok(None) => {
+                    self.replay = None;
+                    self.connection.go_live();
+                }
+                Err(Broken::Gap) => self.connection.close(Close::Expired),
+                Err(Broken::Away(error)) => {
+                    tracing::warn!(error = %Causes(&error), "what a client missed could not be read");
+                    self.connection.close(Close::Unavailable);
+                }
+            }
+        }
+    }
+
+    /// Attaches it; says where it begins.
+    async fn begin(&mut self) -> Bytes {
+        let begun = self
+            .sidecar
+            .begin(&self.connection, self.origin.as_ref())
+            .await;
+        let beginning = match begun {
+            Ok(beginning) => beginning,
+            Err(close) => {
+                self.connection.close(close);
+                return Bytes::from_static(b":\n\n");
+            }
+        };
+        let position = protocol::position(&beginning);
+        let cursor = &beginning.position;
+        let event = format!("id: {cursor}\nevent: position\ndata: {position}\n\n");
+        self.replay = beginning.replay;
+        if self.replay.is_none() {
+            self.connection.go_live();
+        }
+        event.into()
+    }
+
+    /// The last words, once.
+    fn farewell(&mut self, close: Close) -> Option<Bytes> {
+        if self.connection.out().closed {
+            return None;
+        }
+        self.connection.over();
+        let (code, reason) = (close.code(), close.reason());
+        let said = serde_json::json!({"code": code, "reason": reason});
+        Some(format!("event: close\ndata: {said}\n\n").into())
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.sidecar.hub.forget(&self.connection);
+    }
+}

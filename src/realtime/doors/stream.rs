@@ -1,0 +1,160 @@
+//! `GET /v1/instances/:instance/stream`: our own protocol, as a WebSocket or as server-sent events.
+//!
+//! `?events=a,b` filters. Where to begin: `cursor=…`, `last_event_id=evt_…` (or the header `Last-Event-ID`, which may be
+//! either), `since=<RFC 3339>`, `from=earliest`; without any, with the present. `?consumer=<name>` begins where that consumer
+//! has acknowledged, and takes acknowledgements.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::http::request::Parts;
+use axum::response::Response;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::caller::{admitted, away, profile, query};
+use super::refusal::Refusal;
+use super::sse;
+use crate::db::tail::Origin;
+use crate::dialect::Dialect;
+use crate::realtime::filter::Filter;
+use crate::realtime::flavor::Flavor;
+use crate::realtime::protocol::TYPES_MAX;
+use crate::realtime::session::{self, Opening};
+use crate::realtime::sidecar::Sidecar;
+use crate::realtime::wire::handshake;
+
+/// Opens a stream.
+pub(super) async fn open(
+    State(sidecar): State<Arc<Sidecar>>,
+    Path(named): Path<String>,
+    mut request: Request,
+) -> Response {
+    let asked = handshake::is_asked(request.headers()).then(|| handshake::asked(&mut request));
+    let (parts, _) = request.into_parts();
+    let flavor = if asked.is_some() {
+        Flavor::Stream
+    } else {
+        Flavor::Sse
+    };
+    let asked = match asked.transpose() {
+        Ok(asked) => asked,
+        Err(problem) => return Refusal::Malformed(problem.to_owned()).problem(),
+    };
+    let opening = match opening(&sidecar, &parts, &named, flavor).await {
+        Ok(opening) => opening,
+        Err(refusal) => return refusal.problem(),
+    };
+    match asked {
+        Some(asked) => {
+            let response = handshake::accepted(&asked);
+            let serving = session::serve(Arc::clone(&sidecar), asked.upgrade, opening);
+            sidecar.tasks.spawn("socket", serving);
+            response
+        }
+        None => sse::respond(&sidecar, opening, &parts.headers),
+    }
+}
+
+/// What is asked for, and whether it may be had.
+async fn opening(
+    sidecar: &Arc<Sidecar>,
+    parts: &Parts,
+    named: &str,
+    flavor: Flavor,
+) -> Result<Opening, Refusal> {
+    let door = if flavor == Flavor::Sse {
+        "sse"
+    } else {
+        "stream"
+    };
+    let headers = ["token", "apikey", "x-instance-token"];
+    let (instance, peer) = admitted(sidecar, parts, (named, door), &headers).await?;
+    let list = query(parts, "events").unwrap_or_default();
+    let filter = Filter::of_list(Dialect::Postrider, &list);
+    if filter.types().len() > TYPES_MAX {
+        return Err(Refusal::Malformed(format!(
+            "events names at most {TYPES_MAX} types"
+        )));
+    }
+    let mut origin = origin(parts)?;
+    let admission = sidecar
+        .hub
+        .admit(instance.id, &peer.token)
+        .map_err(Refusal::NoRoom)?;
+    let mut consumer = None;
+    if let Some(name) = query(parts, "consumer") {
+        if !is_name(&name) {
+            let problem = "consumer is 1 to 100 letters, digits, dots, dashes or underscores";
+            return Err(Refusal::Malformed(problem.to_owned()));
+        }
+        // What an earlier connection acknowledged through this process must be there to be read.
+        sidecar.acks.flush(&sidecar.database, &sidecar.hub).await;
+        let (taken, cursor) = sidecar
+            .database
+            .take_consumer(instance.id, &name)
+            .await
+            .map_err(away)?;
+        consumer = Some(taken);
+        if let Some(cursor) = cursor.and_then(|text| text.parse().ok()) {
+            origin = Some(Origin::Cursor(cursor));
+        }
+    }
+    Ok(Opening {
+        instance: profile(sidecar, &instance),
+        peer,
+        flavor,
+        filter,
+        origin,
+        consumer,
+        admission,
+    })
+}
+
+/// Whether a consumer may be called so.
+fn is_name(name: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=100).contains(&name.len()) && name.bytes().all(good)
+}
+
+/// Where to begin.
+fn origin(parts: &Parts) -> Result<Option<Origin>, Refusal> {
+    let header = parts
+        .headers
+        .get("last-event-id")
+        .and_then(|value| value.to_str().ok());
+    // A browser that reconnects repeats its query: what it has seen since counts.
+    if let Some(last) = header.filter(|last| !last.is_empty()) {
+        return named_place(last, "Last-Event-ID").map(Some);
+    }
+    for name in ["cursor", "last_event_id"] {
+        if let Some(value) = query(parts, name) {
+            return named_place(&value, name).map(Some);
+        }
+    }
+    if let Some(since) = query(parts, "since") {
+        let since = OffsetDateTime::parse(&since, &Rfc3339);
+        let problem = "since is a time such as 2026-01-31T12:00:00Z (in a URL, + is written %2B)";
+        return since
+            .map(|at| Some(Origin::Since(at)))
+            .map_err(|_| Refusal::Malformed(problem.to_owned()));
+    }
+    match query(parts, "from").as_deref() {
+        None | Some("now") => Ok(None),
+        Some("earliest") => Ok(Some(Origin::Earliest)),
+        Some(_) => Err(Refusal::Malformed("from is earliest or now".to_owned())),
+    }
+}
+
+/// A cursor, or the id of an event.
+pub(super) fn named_place(text: &str, name: &str) -> Result<Origin, Refusal> {
+    if let Some(origin) = Origin::of_event_id(text) {
+        return Ok(origin);
+    }
+    let cursor = text.parse().map(Origin::Cursor);
+    cursor.map_err(|_| {
+        Refusal::Malformed(format!(
+            "{name} is neither a cursor nor the id of an event (evt_…)"
+        ))
+    })
+}

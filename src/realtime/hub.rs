@@ -1,0 +1,400 @@
+//! The hub: the ring of the latest events, and everybody who is connected.
+//!
+//! The tail publishes each step here. Its events go, once and for everybody, into the rings of their topics (one for each
+//! instance); the writers are told, and write to the followers what is behind them. The rings are bounded together, the
+//! oldest event goes first.
+//!
+//! *Resuming.* A connection is attached at a *boundary*: a snapshot S of the tail up to which all events have been published,
+//! and the place in the ring where those after it begin. What lies between its cursor and S is what it missed. The rings
+//! have everything that their `floor` does not see, so where the cursor's first snapshot includes the floor they answer
+//! without a query; else the table does. The cursor may come from a process that is ahead of us, so a step is waited for
+//! that began after the request: its S includes whatever anybody was shown before.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use tokio::sync::{Notify, watch};
+
+use super::close::Close;
+use super::connection::{Connection, Outlet, Peer};
+use super::filter::Filter;
+use super::flavor::{Flavor, Profile};
+use super::topic::{Entry, Topic};
+use super::writers::Writers;
+use crate::db::tail::{Cursor, Snapshot, Step};
+
+/// What bounds the hub.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// How many events a connection may be behind.
+    pub behind_max: u64,
+    /// What the rings may hold, roughly.
+    pub ring_bytes_max: usize,
+    /// How many events the rings may hold.
+    pub ring_events_max: usize,
+    /// Connections in all.
+    pub connections_max: usize,
+    /// Connections of one instance.
+    pub connections_per_instance_max: usize,
+    /// Connections by one token.
+    pub connections_per_token_max: usize,
+}
+
+/// Rings and connections. Share it behind an `Arc`.
+#[derive(Debug)]
+pub struct Hub {
+    /// What bounds it.
+    pub bounds: Bounds,
+    /// Those who write.
+    pub(super) writers: Writers,
+    topics: RwLock<HashMap<i64, Arc<Topic>>>,
+    state: Mutex<State>,
+    connections: Mutex<HashMap<u64, Arc<Connection>>>,
+    /// Connections that were admitted and are not over.
+    admitted: Mutex<Admitted>,
+    next_id: AtomicU64,
+    /// Somebody waits for a step.
+    pub(super) wanted: Notify,
+    /// Steps begun and done.
+    begun: AtomicU64,
+    done: watch::Sender<u64>,
+    /// Whether anybody is connected: else nothing needs to be read.
+    pub(super) crowd: watch::Sender<usize>,
+    /// Closed when the process takes no more connections.
+    pub(super) draining: tokio_util::sync::CancellationToken,
+    /// Events published, for the operator.
+    published: AtomicUsize,
+}
+
+/// Where the tail is, and what the rings have.
+#[derive(Debug, Default)]
+struct State {
+    /// The next event's number.
+    sequence: u64,
+    /// All events below this number, and no others, does the boundary see.
+    boundary: Option<(u64, Cursor)>,
+    /// The rings have every event this one does not see.
+    floor: Option<Arc<Snapshot>>,
+    /// The events in the rings, the oldest first: where, its weight, and the step's later snapshot.
+    order: VecDeque<(Arc<Topic>, usize, Arc<Snapshot>)>,
+    weight: usize,
+}
+
+/// Who has been let in.
+#[derive(Debug, Default)]
+struct Admitted {
+    total: usize,
+    by_instance: HashMap<i64, usize>,
+    by_token: HashMap<String, usize>,
+}
+
+/// A place among the connections; given back when dropped.
+#[derive(Debug)]
+pub struct Admission {
+    hub: Arc<Hub>,
+    instance: i64,
+    token: String,
+}
+
+/// Why a connection is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The process ends.
+    Draining,
+    /// There are too many in all.
+    Full,
+    /// There are too many of this instance.
+    InstanceFull,
+    /// There are too many by this token.
+    TokenFull,
+}
+
+/// Where a connection was attached.
+#[derive(Debug)]
+pub struct Attached {
+    /// All events that this has read were published before its place in the ring, and no others.
+    pub boundary: Cursor,
+    /// Of those, the ones in the ring, where the ring has all of them that the cursor has not.
+    pub missed: Option<Vec<Arc<Entry>>>,
+}
+
+impl Hub {
+    /// Empty. [`super::start`] runs what it needs.
+    pub(super) fn new(bounds: Bounds, writers: usize) -> Arc<Self> {
+        Arc::new(Self {
+            bounds,
+            writers: Writers::new(writers),
+            topics: RwLock::default(),
+            state: Mutex::default(),
+            connections: Mutex::default(),
+            admitted: Mutex::default(),
+            next_id: AtomicU64::new(1),
+            wanted: Notify::new(),
+            begun: AtomicU64::new(0),
+            done: watch::Sender::new(0),
+            crowd: watch::Sender::new(0),
+            draining: tokio_util::sync::CancellationToken::new(),
+            published: AtomicUsize::new(0),
+        })
+    }
+
+    /// Lets one in, if there is room.
+    pub fn admit(self: &Arc<Self>, instance: i64, token: &str) -> Result<Admission, Refusal> {
+        if self.draining.is_cancelled() {
+            return Err(Refusal::Draining);
+        }
+        let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_instance = admitted.by_instance.get(&instance).copied().unwrap_or(0);
+        let of_token = admitted.by_token.get(token).copied().unwrap_or(0);
+        if admitted.total >= self.bounds.connections_max {
+            return Err(Refusal::Full);
+        }
+        if of_instance >= self.bounds.connections_per_instance_max {
+            return Err(Refusal::InstanceFull);
+        }
+        if of_token >= self.bounds.connections_per_token_max {
+            return Err(Refusal::TokenFull);
+        }
+        admitted.total += 1;
+        admitted.by_instance.insert(instance, of_instance + 1);
+        admitted.by_token.insert(token.to_owned(), of_token + 1);
+        self.crowd.send_replace(admitted.total);
+        Ok(Admission {
+            hub: Arc::clone(self),
+            instance,
+            token: token.to_owned(),
+        })
+    }
+
+    /// A connection to an instance; it takes nothing from the ring before it is attached and live.
+    pub fn connect(
+        &self,
+        (instance, profile): (i64, Profile),
+        peer: Peer,
+        flavor: Flavor,
+        (outlet, filter): (Outlet, Arc<Filter>),
+    ) -> Arc<Connection> {
+        let topic = self.topic(instance);
+        topic.set_profile(Arc::new(profile));
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let writer = self.writers.of(id);
+        let place = (Arc::clone(&topic), writer);
+        let connection = Arc::new(Connection::new(id, place, peer, flavor, (outlet, filter)));
+        self.connections().insert(id, Arc::clone(&connection));
+        connection
+    }
+
+    /// Attaches a connection at the present boundary: its events begin there. With the cursor, what the rings have of that
+    /// it missed. None before the first step.
+    pub fn attach(
+        &self,
+        connection: &Arc<Connection>,
+        cursor: Option<&Cursor>,
+    ) -> Option<Attached> {
+        let state = self.state();
+        let (sequence, boundary) = state.boundary.clone()?;
+        let ring = connection.topic.ring();
+        connection.place(ring.place_of(sequence));
+        let covered = cursor.zip(state.floor.as_ref()).filter(|(cursor, floor)| {
+            cursor.before.includes(floor) && cursor.epoch == boundary.epoch
+        });
+        let missed = covered.map(|(cursor, _)| {
+            let entries = ring.below(sequence);
+            let unread = entries.filter(|entry| !cursor.has_read(entry.event.xid, entry.event.id));
+            unread.cloned().collect()
+        });
+        drop(ring);
+        connection.topic.follow(Arc::clone(connection));
+        Some(Attached { boundary, missed })
+    }
+
+    /// Where the tail is, at a boundary.
+    pub fn present(&self) -> Option<Cursor> {
+        Some(self.state().boundary.as_ref()?.1.clone())
+    }
+
+    /// The boundary: all events below this number, and no others, has the cursor behind it.
+    pub(super) fn boundary(&self) -> Option<(u64, Cursor)> {
+        self.state().boundary.clone()
+    }
+
+    /// Waits for a step that begins after this call.
+    pub async fn fresh_step(&self) {
+        let target = self.begun.load(Ordering::SeqCst) + 1;
+        let mut done = self.done.subscribe();
+        self.wanted.notify_one();
+        // We hold the sender, so waiting cannot fail.
+        drop(done.wait_for(|done| *done >= target).await);
+    }
+
+    /// A step begins; its number.
+    pub(super) fn step_begins(&self) -> u64 {
+        self.begun.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// A step, whole, has been published.
+    pub(super) fn step_done(&self, number: u64) {
+        self.done.send_replace(number);
+    }
+
+    /// The tail went over events, or skipped them: the rings begin anew, and whoever cannot be given all is told.
+    pub(super) fn start_over(&self) {
+        {
+            let mut state = self.state();
+            let state = &mut *state;
+            for (topic, ..) in state.order.drain(..) {
+                topic.ring_mut().pop();
+            }
+            state.weight = 0;
+            state.boundary = None;
+            state.floor = None;
+        }
+        for connection in self.everybody() {
+            connection.close(Close::Expired);
+        }
+    }
+
+    /// Puts events of a step into the rings and tells the writers. The boundary moves when the step is whole.
+    pub(super) fn publish(&self, step: &Step, events: Vec<crate::db::tail::Event>, whole: bool) {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let changed = state
+            .boundary
+            .as_ref()
+            .is_some_and(|(_, boundary)| boundary.epoch != step.epoch);
+        if changed || state.floor.is_none() {
+            // Of another epoch the rings may have what a crash took back; the table knows.
+            state.floor = Some(Arc::clone(&step.before));
+        }
+        if !events.is_empty() {
+            let stem = Arc::new(Cursor::stem(step.epoch, &step.before, &step.after));
+            self.published.fetch_add(events.len(), Ordering::Relaxed);
+            for event in events {
+                let topic = self.topic(event.instance);
+                let entry = Entry::new(state.sequence, event, Arc::clone(&stem));
+                state.sequence += 1;
+                let weight = entry.weight();
+                state.weight += weight;
+                topic.ring_mut().push(Arc::new(entry));
+                self.writers.tell(&topic);
+                state
+                    .order
+                    .push_back((topic, weight, Arc::clone(&step.after)));
+            }
+            self.evict(state);
+        }
+        if whole {
+            let cursor = Cursor::at(step.epoch, (*step.after).clone());
+            state.boundary = Some((state.sequence, cursor));
+        }
+        drop(guard);
+        self.writers.wake();
+    }
+
+    /// Drops the oldest until the bounds hold.
+    fn evict(&self, state: &mut State) {
+        while state.weight > self.bounds.ring_bytes_max
+            || state.order.len() > self.bounds.ring_events_max
+        {
+            let Some((topic, weight, after)) = state.order.pop_front() else {
+                return;
+            };
+            topic.ring_mut().pop();
+            state.weight -= weight;
+            state.floor = Some(after);
+        }
+    }
+
+    /// The topic of an instance.
+    fn topic(&self, instance: i64) -> Arc<Topic> {
+        let known = self
+            .topics
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&instance)
+            .cloned();
+        known.unwrap_or_else(|| {
+            let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+            let made = || {
+                Arc::new(Topic::new(
+                    instance,
+                    self.writers.count(),
+                    self.bounds.behind_max,
+                ))
+            };
+            Arc::clone(topics.entry(instance).or_insert_with(made))
+        })
+    }
+
+    /// Forgets topics that nobody follows and that have nothing.
+    pub(super) fn tidy(&self) {
+        // Nobody publishes meanwhile.
+        let state = self.state();
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        topics.retain(|_, topic| Arc::strong_count(topic) > 1 || !topic.is_idle());
+        drop(state);
+    }
+
+    /// Everybody who is connected.
+    pub fn everybody(&self) -> Vec<Arc<Connection>> {
+        self.connections().values().cloned().collect()
+    }
+
+    /// Ends one connection, as an operator. False where there is none of this number.
+    pub fn kick(&self, id: u64) -> bool {
+        self.close(id, Close::Kicked)
+    }
+
+    /// Closes one. False where there is none of this number.
+    pub(super) fn close(&self, id: u64, close: Close) -> bool {
+        let connection = self.connections().get(&id).cloned();
+        connection.is_some_and(|connection| {
+            connection.close(close);
+            true
+        })
+    }
+
+    /// It is over.
+    pub(super) fn forget(&self, connection: &Connection) {
+        connection.over();
+        self.connections().remove(&connection.id);
+        self.writers.tell(&connection.topic);
+        self.writers.wake();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn connections(&self) -> MutexGuard<'_, HashMap<u64, Arc<Connection>>> {
+        self.connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        let mut admitted = self
+            .hub
+            .admitted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let admitted = &mut *admitted;
+        admitted.total -= 1;
+        leave(&mut admitted.by_instance, &self.instance);
+        leave(&mut admitted.by_token, &self.token);
+        self.hub.crowd.send_replace(admitted.total);
+    }
+}
+
+/// One fewer.
+fn leave<K: Eq + std::hash::Hash>(counts: &mut HashMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}

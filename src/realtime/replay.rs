@@ -1,0 +1,126 @@
+//! What a connection missed: from the ring where it has all of it, else from the table, page by page.
+//!
+//! Between the cursor `(A, B, i)` and the boundary S lie two stretches, each read by id: what B sees and A does not, above
+//! i; then what S sees and B does not. The cursors of their events are of the same form, so a connection that is lost in
+//! the middle goes on exactly there.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::connection::Connection;
+use super::topic::Entry;
+use crate::db::tail::{Cursor, Event, Stem, Stretch};
+use crate::db::{Database, Error};
+
+/// Frames at once.
+const BATCH: usize = 64;
+
+/// Why it ended before its end.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// Events were removed meanwhile.
+    Gap,
+    /// The database.
+    Away(Error),
+}
+
+/// What is left to be sent.
+#[derive(Debug)]
+pub(super) struct Replay {
+    halves: VecDeque<Half>,
+    /// Read, and not sent yet.
+    ready: VecDeque<(Event, Arc<Stem>)>,
+}
+
+/// One of the two stretches, not read to its end.
+#[derive(Debug)]
+struct Half {
+    from: Cursor,
+    stem: Arc<Stem>,
+}
+
+impl Replay {
+    /// From the cursor to the boundary; `missed` is what the ring has, where it has all of it.
+    pub(super) fn new(cursor: &Cursor, boundary: &Cursor, missed: Option<Vec<Arc<Entry>>>) -> Self {
+        let first = Cursor {
+            epoch: boundary.epoch,
+            ..cursor.clone()
+        };
+        let second = Cursor {
+            epoch: boundary.epoch,
+            before: cursor.after.clone(),
+            after: boundary.after.clone(),
+            id: 0,
+        };
+        let stem = |half: &Cursor| Arc::new(Cursor::stem(half.epoch, &half.before, &half.after));
+        let (of_first, of_second) = (stem(&first), stem(&second));
+        let Some(mut missed) = missed else {
+            let halves = [(first, of_first), (second, of_second)];
+            return Self {
+                halves: halves
+                    .into_iter()
+                    .map(|(from, stem)| Half { from, stem })
+                    .collect(),
+                ready: VecDeque::new(),
+            };
+        };
+        missed.sort_by_key(|entry| (!cursor.after.sees(entry.event.xid), entry.event.id));
+        let with_stem = missed.iter().map(|entry| {
+            let early = cursor.after.sees(entry.event.xid);
+            let stem = if early { &of_first } else { &of_second };
+            (entry.event.clone(), Arc::clone(stem))
+        });
+        Self {
+            halves: VecDeque::new(),
+            ready: with_stem.collect(),
+        }
+    }
+
+    /// The next frames; none at the end. They may be none of those wanted: then there are no frames, but more to come.
+    pub(super) async fn next(
+        &mut self,
+        database: &Database,
+        connection: &Connection,
+    ) -> Result<Option<Vec<Bytes>>, Broken> {
+        if self.ready.is_empty() {
+            let Some(half) = self.halves.front_mut() else {
+                return Ok(None);
+            };
+            let stretch = Stretch {
+                earlier: &half.from.before,
+                later: Some(&half.from.after),
+                after: half.from.id,
+                instance: Some(connection.topic.instance),
+            };
+            let page = database.missed(stretch).await.map_err(Broken::Away)?;
+            let page = page.map_err(|_| Broken::Gap)?;
+            if let Some(last) = page.events.last() {
+                half.from.id = last.id;
+            }
+            let stem = Arc::clone(&half.stem);
+            if !page.more {
+                self.halves.pop_front();
+            }
+            let events = page.events.into_iter();
+            self.ready = events.map(|event| (event, Arc::clone(&stem))).collect();
+        }
+        let count = self.ready.len().min(BATCH);
+        let filter = connection.filter();
+        let profile = connection.topic.ring().profile().cloned();
+        let frames = self
+            .ready
+            .drain(..count)
+            .filter(|(event, _)| filter.wants(event));
+        let frames = frames.filter_map(|(event, stem)| {
+            let profile = profile.as_ref()?;
+            Some(
+                connection
+                    .flavor
+                    .frame(&event, profile, &stem.cursor(event.id)),
+            )
+        });
+        Ok(Some(frames.collect()))
+    }
+}

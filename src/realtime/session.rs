@@ -1,0 +1,264 @@
+//! A WebSocket from its upgrade to its end: one task, asleep but for what its client sends and what the socket did not take.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto::upgrade::downcast;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::close::Close;
+use super::connection::{Connection, Outlet, Peer};
+use super::filter::Filter;
+use super::flavor::{Flavor, Profile};
+use super::hub::Admission;
+use super::protocol;
+use super::replay::{Broken, Replay};
+use super::sidecar::Sidecar;
+use super::wire::frame::{PONG, frame};
+use super::wire::parse::{Message, Parser};
+use crate::causes::Causes;
+use crate::db::consumers::Consumer;
+use crate::db::tail::Origin;
+
+/// Read at once. On the stack: an idle connection holds no buffer.
+const READ_BYTES: usize = 4096;
+/// How long closing may take.
+const CLOSING_MAX: Duration = Duration::from_secs(5);
+
+/// A connection as its door lets it in.
+#[derive(Debug)]
+pub struct Opening {
+    /// What it follows: the private key and what envelopes tell of it.
+    pub instance: (i64, Profile),
+    /// Who.
+    pub peer: Peer,
+    /// In which form.
+    pub flavor: Flavor,
+    /// What it wants.
+    pub filter: Filter,
+    /// Where it begins; none: with the present.
+    pub origin: Option<Origin>,
+    /// The durable consumer it is.
+    pub consumer: Option<Consumer>,
+    /// Its place among the connections.
+    pub admission: Admission,
+}
+
+/// What the task has.
+struct Session {
+    sidecar: Arc<Sidecar>,
+    connection: Arc<Connection>,
+    parser: Parser,
+    replay: Option<Replay>,
+    consumer: Option<Consumer>,
+    /// The other end has closed, or is gone.
+    left: bool,
+}
+
+/// Serves a socket once its upgrade is through.
+pub(super) async fn serve(sidecar: Arc<Sidecar>, upgrade: OnUpgrade, opening: Opening) {
+    let Ok(upgraded) = upgrade.await else {
+        return;
+    };
+    let Ok(parts) = downcast::<TokioIo<TcpStream>>(upgraded) else {
+        tracing::error!("an upgraded connection is no TCP stream: it cannot be served");
+        return;
+    };
+    let outlet = Outlet::Socket(parts.io.into_inner());
+    let connection = sidecar.hub.connect(
+        opening.instance,
+        opening.peer,
+        opening.flavor,
+        (outlet, Arc::new(opening.filter)),
+    );
+    connection.hear(sidecar.clock.now());
+    let mut session = Session {
+        sidecar: Arc::clone(&sidecar),
+        connection: Arc::clone(&connection),
+        parser: Parser::default(),
+        replay: None,
+        consumer: opening.consumer,
+        left: false,
+    };
+    if session.begin(opening.origin.as_ref()).await {
+        session.take_in(&parts.read_buf);
+        session.run().await;
+    }
+    session.end().await;
+    sidecar.hub.forget(&connection);
+    drop(opening.admission);
+}
+
+impl Session {
+    /// Attaches it. False where that cannot be.
+    async fn begin(&mut self, origin: Option<&Origin>) -> bool {
+        let beginning = match self.sidecar.begin(&self.connection, origin).await {
+            Ok(beginning) => beginning,
+            Err(close) => {
+                self.connection.close(close);
+                return false;
+            }
+        };
+        if self.connection.flavor == Flavor::Stream {
+            self.connection.send(protocol::position_frame(&beginning));
+        } else if beginning.gap.is_some() {
+            self.connection.close(Close::Expired);
+            return false;
+        }
+        self.replay = beginning.replay;
+        if self.replay.is_none() {
+            self.connection.go_live();
+        }
+        true
+    }
+
+    /// Until either end closes.
+    async fn run(&mut self) {
+        while !self.left && !self.connection.is_ending() {
+            if self.replay.is_some() && self.connection.queued() == 0 {
+                self.replay_more().await;
+                continue;
+            }
+            self.wait().await;
+        }
+    }
+
+    /// Waits for something to do, and does it.
+    async fn wait(&mut self) {
+        let connection = Arc::clone(&self.connection);
+        let Outlet::Socket(stream) = &connection.outlet else {
+            self.left = true;
+            return;
+        };
+        let interest = if connection.is_blocked() {
+            Interest::READABLE | Interest::WRITABLE
+        } else {
+            Interest::READABLE
+        };
+        tokio::select! {
+            ready = stream.ready(interest) => match ready {
+                Ok(ready) => {
+                    if ready.is_writable() && connection.is_blocked() {
+                        connection.unblock();
+                    }
+                    if ready.is_readable() || ready.is_read_closed() {
+                        self.read(stream);
+                    }
+                }
+                Err(_) => self.left = true,
+            },
+            () = connection.wake.notified() => {}
+        }
+    }
+
+    /// The next piece of what it missed.
+    async fn replay_more(&mut self) {
+        let Some(replay) = &mut self.replay else {
+            return;
+        };
+        match replay.next(&self.sidecar.database, &self.connection).await {
+            Ok(Some(frames)) => self.connection.send_all(frames),
+            Ok(None) => {
+                self.replay = None;
+                self.connection.go_live();
+            }
+            Err(Broken::Gap) => self.connection.close(Close::Expired),
+            Err(Broken::Away(error)) => {
+                tracing::warn!(error = %Causes(&error), "what a client missed could not be read");
+                self.connection.close(Close::Unavailable);
+            }
+        }
+    }
+
+    /// Reads what has come.
+    fn read(&mut self, stream: &TcpStream) {
+        let mut buffer = [0; READ_BYTES];
+        match stream.try_read(&mut buffer) {
+            Ok(0) => self.left = true,
+            Ok(count) => self.take_in(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => self.left = true,
+        }
+    }
+
+    /// Takes in what a client sent.
+    fn take_in(&mut self, bytes: &[u8]) {
+        let mut messages = Vec::new();
+        let fed = self
+            .parser
+            .feed(bytes, self.sidecar.inbound_bytes_max, |message| {
+                messages.push(message);
+            });
+        if !messages.is_empty() {
+            self.connection.hear(self.sidecar.clock.now());
+        }
+        for message in messages {
+            self.take(message);
+        }
+        if let Err(violation) = fed {
+            self.connection
+                .close(Close::Protocol(violation.code, violation.reason));
+        }
+    }
+
+    /// One message of the client.
+    fn take(&mut self, message: Message) {
+        match message {
+            // Who floods us with pings and reads no answers is answered no more.
+            Message::Ping(payload) if self.connection.queued() < 64 => {
+                self.connection.send(frame(PONG, &payload));
+            }
+            Message::Ping(_) | Message::Pong | Message::Binary(_) => {}
+            Message::Text(text) => {
+                if self.connection.flavor == Flavor::Stream {
+                    protocol::obey(
+                        &self.sidecar,
+                        &self.connection,
+                        self.consumer.as_ref(),
+                        &text,
+                    );
+                }
+            }
+            Message::Close(_) => {
+                self.connection.close(Close::Normal);
+                self.left = true;
+            }
+        }
+    }
+
+    /// Sends what is left, and waits a moment for the other end to close as well.
+    async fn end(&mut self) {
+        let closing = async {
+            let Outlet::Socket(stream) = &self.connection.outlet else {
+                return;
+            };
+            while self.connection.queued() > 0 && !self.connection.out().closed {
+                if stream.writable().await.is_err() {
+                    return;
+                }
+                self.connection.unblock();
+            }
+            let mut buffer = [0; READ_BYTES];
+            while !self.left && !self.connection.out().closed {
+                if stream.readable().await.is_err() {
+                    return;
+                }
+                match stream.try_read(&mut buffer) {
+                    Ok(0) => return,
+                    // It answers our close frame, or still sends what it had begun: the end comes soon.
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(_) => return,
+                }
+            }
+        };
+        drop(timeout(CLOSING_MAX, closing).await);
+        self.connection.heard.store(0, Ordering::Relaxed);
+    }
+}

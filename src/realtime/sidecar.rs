@@ -1,0 +1,113 @@
+//! What the doors are given: everything a connection needs from its request to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::acks::Acks;
+use super::close::Close;
+use super::connection::Connection;
+use super::hub::Hub;
+use super::pulse::Clock;
+use super::replay::Replay;
+use crate::causes::Causes;
+use crate::crypto::Keyring;
+use crate::crypto::token::TokenDigest;
+use crate::db::Database;
+use crate::db::tail::{Cursor, Gap, Origin, earliest};
+use crate::lifecycle::Tasks;
+
+/// How long a step, or the place of a cursor, is waited for.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Shared by all doors.
+#[derive(Debug)]
+pub struct Sidecar {
+    /// Rings and connections.
+    pub hub: Arc<Hub>,
+    /// For look-ups and for what was missed.
+    pub database: Database,
+    /// Opens the tokens of instances.
+    pub keyring: Arc<Keyring>,
+    /// To spawn with.
+    pub tasks: Tasks,
+    /// How clients reach the API, for envelopes.
+    pub public_url: String,
+    /// Origins of web pages that may connect; `*` is all.
+    pub origins: Vec<String>,
+    /// Tokens that stand in the configuration.
+    pub configured: Vec<TokenDigest>,
+    /// The longest message a client may send.
+    pub inbound_bytes_max: usize,
+    /// Positions of durable consumers, on their way to the table.
+    pub(super) acks: Acks,
+    /// Ticks of the pulse.
+    pub(super) clock: Arc<Clock>,
+}
+
+/// Where a connection begins.
+#[derive(Debug)]
+pub(super) struct Beginning {
+    /// What it is given before what comes.
+    pub(super) replay: Option<Replay>,
+    /// Where it begins, for the client to know.
+    pub(super) position: Cursor,
+    /// Why there is a gap, and the oldest place to begin at instead.
+    pub(super) gap: Option<(Gap, Cursor)>,
+}
+
+impl Sidecar {
+    /// Attaches a connection where it wants to begin. An error is why it cannot be served now.
+    pub(super) async fn begin(
+        &self,
+        connection: &Arc<Connection>,
+        origin: Option<&Origin>,
+    ) -> Result<Beginning, Close> {
+        let beginning = timeout(PATIENCE, self.find_beginning(connection, origin)).await;
+        beginning.unwrap_or(Err(Close::Unavailable))
+    }
+
+    async fn find_beginning(
+        &self,
+        connection: &Arc<Connection>,
+        origin: Option<&Origin>,
+    ) -> Result<Beginning, Close> {
+        if origin.is_some() || self.hub.present().is_none() {
+            self.hub.fresh_step().await;
+        }
+        let present = self.hub.present().ok_or(Close::Unavailable)?;
+        let cursor = match origin {
+            None => None,
+            Some(origin) => {
+                let located = self.database.locate(origin, &present).await.map_err(|error| {
+                    tracing::warn!(error = %Causes(&error), "the place of a cursor could not be found");
+                    Close::Unavailable
+                })?;
+                Some(located)
+            }
+        };
+        let known = cursor.as_ref().and_then(|located| located.as_ref().ok());
+        let attached = self
+            .hub
+            .attach(connection, known)
+            .ok_or(Close::Unavailable)?;
+        Ok(match cursor {
+            None => Beginning {
+                replay: None,
+                position: attached.boundary,
+                gap: None,
+            },
+            Some(Err(gap)) => Beginning {
+                replay: None,
+                gap: Some((gap, earliest(&attached.boundary))),
+                position: attached.boundary,
+            },
+            Some(Ok(cursor)) => Beginning {
+                replay: Some(Replay::new(&cursor, &attached.boundary, attached.missed)),
+                position: cursor,
+                gap: None,
+            },
+        })
+    }
+}
