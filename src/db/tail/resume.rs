@@ -7,7 +7,7 @@ use super::cursor::{Cursor, Epoch};
 use super::marks::{Mark, Marks};
 use super::read::{Event, Stretch, parse, read, xid};
 use super::snapshot::Snapshot;
-use crate::db::{Database, Error};
+use crate::db::{Database, Error, answered};
 
 /// From where a reader wants to go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,7 +180,7 @@ impl Database {
 
     /// A page of what a reader of one instance missed, or an honest word that some of it is gone.
     pub async fn missed(&self, stretch: Stretch<'_>) -> Result<Result<Page, Gap>, Error> {
-        let read = read(self.pool(), stretch, &Marks::default()).await?;
+        let read = answered(read(self.pool(), stretch, &Marks::default())).await?;
         Ok(if read.gap {
             Err(Gap::Removed)
         } else {

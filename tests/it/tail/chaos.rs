@@ -14,7 +14,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Executor, PgConnection};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::support::app::TestApp;
 use crate::support::postgres::OwnCluster;
@@ -24,6 +24,9 @@ use crate::support::wait::{scaled, until};
 const WRITERS: u64 = 12;
 /// How many readers come and go.
 const READERS: u64 = 4;
+
+/// A connection on which nothing comes for so long was cut without a word.
+const STUCK: Duration = Duration::from_secs(10);
 
 /// An event as readers count it. The id alone may recur after a crash.
 type Key = (i64, i32);
@@ -40,7 +43,7 @@ struct Run {
 
 impl Run {
     async fn connect(&self) -> Option<PgConnection> {
-        self.options.connect().await.ok()
+        timeout(STUCK, self.options.connect()).await.ok()?.ok()
     }
 }
 
@@ -57,9 +60,9 @@ async fn write(run: Arc<Run>, seed: u64) {
             drop(connection.execute("set synchronous_commit = off").await);
         }
         while run.written.load(Ordering::Relaxed) < run.wanted {
-            match transaction(&mut connection, &mut random, seed == 0).await {
-                Ok(written) => run.written.fetch_add(written, Ordering::Relaxed),
-                Err(_) => break,
+            match timeout(STUCK, transaction(&mut connection, &mut random, seed == 0)).await {
+                Ok(Ok(written)) => run.written.fetch_add(written, Ordering::Relaxed),
+                _ => break,
             };
         }
     }

@@ -170,7 +170,8 @@ async fn rows_behind_an_open_transaction_cost_a_step_nothing() {
     };
     written_down(&mut tail).await;
     let (read, steps) = written_down(&mut tail).await;
-    assert!(read < 10 * steps, "{steps} steps read {read} entries");
+    // Up to 33 ids are looked at again, whatever there is.
+    assert!(read < 50 * steps, "{steps} steps read {read} entries");
     open.execute("commit").await.unwrap();
     assert_eq!(read_all(&mut tail).await, [held]);
     drop((app, tail, open));
