@@ -30,36 +30,6 @@ COMMENT ON SCHEMA postrider IS 'Postrider: event delivery. Functions and views a
 
 
 --
--- Name: attempt_limit; Type: DOMAIN; Schema: postrider; Owner: -
---
-
-CREATE DOMAIN postrider.attempt_limit AS integer
-	CONSTRAINT webhook_queue_attempts_are_limited CHECK ((VALUE >= 1));
-
-
---
--- Name: DOMAIN attempt_limit; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON DOMAIN postrider.attempt_limit IS 'How often something may be tried.';
-
-
---
--- Name: delivery_channel; Type: DOMAIN; Schema: postrider; Owner: -
---
-
-CREATE DOMAIN postrider.delivery_channel AS text
-	CONSTRAINT webhook_queue_channel_is_known CHECK ((VALUE = 'webhook'::text));
-
-
---
--- Name: DOMAIN delivery_channel; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON DOMAIN postrider.delivery_channel IS 'How a delivery goes out.';
-
-
---
 -- Name: delivery_status; Type: DOMAIN; Schema: postrider; Owner: -
 --
 
@@ -72,51 +42,6 @@ CREATE DOMAIN postrider.delivery_status AS text
 --
 
 COMMENT ON DOMAIN postrider.delivery_status IS 'pending, delivered or failed.';
-
-
---
--- Name: due_time; Type: DOMAIN; Schema: postrider; Owner: -
---
-
-CREATE DOMAIN postrider.due_time AS timestamp with time zone
-	CONSTRAINT webhook_queue_next_retry_is_finite CHECK (isfinite(VALUE));
-
-
---
--- Name: DOMAIN due_time; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON DOMAIN postrider.due_time IS 'A time that comes.';
-
-
---
--- Name: lane_number; Type: DOMAIN; Schema: postrider; Owner: -
---
-
-CREATE DOMAIN postrider.lane_number AS smallint
-	CONSTRAINT webhook_queue_lane_exists CHECK (((VALUE >= 0) AND (VALUE <= 63)));
-
-
---
--- Name: DOMAIN lane_number; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON DOMAIN postrider.lane_number IS 'A hash lane of the queue.';
-
-
---
--- Name: tally; Type: DOMAIN; Schema: postrider; Owner: -
---
-
-CREATE DOMAIN postrider.tally AS integer
-	CONSTRAINT webhook_queue_attempts_are_counted CHECK ((VALUE >= 0));
-
-
---
--- Name: DOMAIN tally; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON DOMAIN postrider.tally IS 'How often something happened.';
 
 
 --
@@ -177,7 +102,8 @@ begin
   end if;
   execute format('grant usage on schema postrider to %I', role);
   execute format('grant execute on function postrider.emit(text, text, json, text), postrider.emit(text, text, text, text), postrider.emit(text, text, jsonb, text), postrider.emit_many(json), postrider.emit_rows(text[], text[], json[], text[]), postrider.event_id(bigint, integer) to %I', role);
-  execute format('grant insert on %s to %I', queue, role);
+  -- target and lane are not theirs to set: whoever leaves them out has his row checked.
+  execute format('grant insert (id, instance_name, url, payload, auth_header, event_type, status, attempts, max_attempts, next_retry_at, last_error, created_at, updated_at, channel, endpoint_id, event_id, event_nonce, event_at, crashes) on %s to %I', queue, role);
   if ability = 'capture' then perform postrider.allow_capture(role); end if;
   if ability = 'operate' then
     execute format('grant select, update, delete on %s to %I', queue, role);
@@ -1344,24 +1270,23 @@ CREATE TABLE postrider.webhook_queue (
     auth_header text,
     event_type text NOT NULL,
     status postrider.delivery_status DEFAULT 'pending'::text NOT NULL,
-    attempts postrider.tally DEFAULT 0 NOT NULL,
-    max_attempts postrider.attempt_limit DEFAULT 5 NOT NULL,
-    next_retry_at postrider.due_time DEFAULT now() NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    max_attempts integer DEFAULT 5 NOT NULL,
+    next_retry_at timestamp with time zone DEFAULT now() NOT NULL,
     last_error text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    channel postrider.delivery_channel DEFAULT 'webhook'::text NOT NULL,
+    channel text DEFAULT 'webhook'::text NOT NULL,
     endpoint_id bigint,
     event_id bigint,
     event_nonce integer,
     event_at timestamp with time zone,
     first_attempt_at timestamp with time zone,
-    crashes postrider.tally DEFAULT 0 NOT NULL,
+    crashes integer DEFAULT 0 NOT NULL,
     lease_until timestamp with time zone,
     lease_token bigint,
     target bigint NOT NULL,
-    lane postrider.lane_number NOT NULL,
-    CONSTRAINT webhook_queue_lease_is_sound CHECK ((((lease_token IS NULL) = (lease_until IS NULL)) AND (((status)::text = 'pending'::text) OR (lease_token IS NULL))))
+    lane smallint NOT NULL
 )
 WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='20000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='200000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='200000', autovacuum_vacuum_cost_delay='0', vacuum_truncate=off, toast.autovacuum_vacuum_scale_factor='0.05', toast.autovacuum_vacuum_cost_delay='0', toast.vacuum_truncate=off);
 ALTER TABLE ONLY postrider.webhook_queue ALTER COLUMN payload SET STORAGE EXTERNAL;
@@ -1591,6 +1516,39 @@ end $_$;
 --
 
 COMMENT ON FUNCTION postrider.check_signing_secret(secret text) IS 'Raises an error unless it is a signing secret, sealed or not.';
+
+
+--
+-- Name: check_state(postrider.webhook_queue); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.check_state(queued postrider.webhook_queue) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  rule text;
+  advice text;
+begin
+  select r.rule, r.advice into rule, advice from (values
+    ('channel_is_known', queued.channel <> 'webhook', 'The channel is webhook.')
+  , ('attempts_are_counted', queued.attempts < 0 or queued.crashes < 0, 'attempts and crashes are 0 or more.')
+  , ('attempts_are_limited', queued.max_attempts < 1, 'max_attempts is 1 or more.')
+  , ('next_retry_is_finite', not isfinite(queued.next_retry_at), 'next_retry_at is a time that comes.')
+  , ('lease_is_sound', (queued.lease_token is null) <> (queued.lease_until is null) or queued.status <> 'pending' and queued.lease_token is not null
+    , 'Only a pending row is held, and then by both lease_token and lease_until. Leave them to the workers.')
+  ) as r(rule, broken, advice) where r.broken limit 1;
+  if not found then return; end if;
+  raise exception using errcode = 'check_violation', constraint = 'webhook_queue_' || rule, schema = 'postrider', table = 'webhook_queue',
+    message = format('postrider: delivery %s breaks the rule webhook_queue_%s', queued.id, rule), hint = advice;
+end $$;
+
+
+--
+-- Name: FUNCTION check_state(queued postrider.webhook_queue); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.check_state(queued postrider.webhook_queue) IS 'Raises an error that names the rule of the state machine that a row breaks.';
 
 
 --
@@ -1999,6 +1957,7 @@ declare
   owner bigint;
   event bigint;
   event_nonce integer;
+  queued bigint;
 begin
   select i.id into owner from postrider.instances i where i.name = emit.instance;
   if owner is null then perform postrider.instance_missing(instance); end if;
@@ -2028,7 +1987,7 @@ begin
     returning id, nonce into event, event_nonce;
   end if;
 
-  perform postrider.queue_deliveries(owner, instance, type, data, event, event_nonce);
+  queued := postrider.queue_deliveries(owner, instance, type, data, event, event_nonce);
   return postrider.event_id(event, event_nonce);
 end $_$;
 
@@ -2108,6 +2067,7 @@ declare
   owner bigint;
   event bigint;
   event_nonce integer;
+  queued bigint;
 begin
   if idempotency_key is not null or data is null or octet_length(data::text) > 1048576 then
     perform postrider.check_captured_or_fail(capture, relation, type, instance, data);
@@ -2120,7 +2080,7 @@ begin
   if owner is null then
     perform postrider.check_captured_or_fail(capture, relation, type, instance, data);
   end if;
-  perform postrider.queue_deliveries(owner, instance, type, data, event, event_nonce);
+  queued := postrider.queue_deliveries(owner, instance, type, data, event, event_nonce);
 end $$;
 
 
@@ -2634,7 +2594,7 @@ COMMENT ON FUNCTION postrider.only_a_row("row" record) IS 'Accepts rows of any t
 -- Name: queue_deliveries(bigint, text, text, json, bigint, integer); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
-CREATE FUNCTION postrider.queue_deliveries(owner bigint, instance text, type text, data json, event bigint, event_nonce integer) RETURNS void
+CREATE FUNCTION postrider.queue_deliveries(owner bigint, instance text, type text, data json, event bigint, event_nonce integer) RETURNS bigint
     LANGUAGE plpgsql
     AS $$
 declare
@@ -2659,6 +2619,7 @@ begin
   -- As in ring(), which is only called when somebody sleeps. An event that nobody wants yet still has to reach whoever
   -- tails the log.
   if not pg_try_advisory_xact_lock_shared(1886351988, 'postrider'::regnamespace::oid::integer) then perform postrider.ring(); end if;
+  return queued;
 end $$;
 
 
@@ -2666,7 +2627,7 @@ end $$;
 -- Name: FUNCTION queue_deliveries(owner bigint, instance text, type text, data json, event bigint, event_nonce integer); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.queue_deliveries(owner bigint, instance text, type text, data json, event bigint, event_nonce integer) IS 'Queues the deliveries of one event, counts them and rings. Internal.';
+COMMENT ON FUNCTION postrider.queue_deliveries(owner bigint, instance text, type text, data json, event bigint, event_nonce integer) IS 'Queues the deliveries of one event, counts them and rings; returns how many. Internal.';
 
 
 --
@@ -3080,7 +3041,7 @@ CREATE FUNCTION postrider.row_inserted_by_hand() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  perform postrider.check_row(new);
+  perform postrider.check_row(new), postrider.check_state(new);
   new.target := coalesce(new.endpoint_id, -1 - (hashtextextended(new.instance_name || chr(31) || new.url, 0) & 4611686018427387903));
   new.lane := hashint8(new.target) & 63;
   insert into postrider.queue_changes (channel, status, change) values (new.channel, new.status, 1);
@@ -3450,6 +3411,27 @@ COMMENT ON FUNCTION postrider.uncapture(relation text, name text) IS 'Ends the c
 
 
 --
+-- Name: verify_row(); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.verify_row() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  perform postrider.check_state(new);
+  return new;
+end $$;
+
+
+--
+-- Name: FUNCTION verify_row(); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.verify_row() IS 'Trigger: refuses what the state machine does not know.';
+
+
+--
 -- Name: wanted_types(text, text[]); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
@@ -3754,6 +3736,71 @@ CREATE VIEW postrider.captures AS
 --
 
 COMMENT ON VIEW postrider.captures IS 'What is captured: table, name, operations, the expressions as they stand now, what happens on errors, whether the triggers are enabled, and the role the expressions run as.';
+
+
+--
+-- Name: consumers; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.consumers (
+    instance_id bigint NOT NULL,
+    name text NOT NULL,
+    generation bigint DEFAULT 1 NOT NULL,
+    cursor text,
+    connected_at timestamp with time zone DEFAULT now() NOT NULL,
+    acknowledged_at timestamp with time zone,
+    CONSTRAINT consumers_name_is_a_name CHECK ((name ~ '^[A-Za-z0-9._-]{1,100}$'::text))
+)
+WITH (fillfactor='50');
+
+
+--
+-- Name: TABLE consumers; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.consumers IS 'Durable consumers of GET /v1/instances/:instance/stream. Delete a row to forget one.';
+
+
+--
+-- Name: COLUMN consumers.instance_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.consumers.instance_id IS 'Whose stream it reads.';
+
+
+--
+-- Name: COLUMN consumers.name; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.consumers.name IS 'Its name.';
+
+
+--
+-- Name: COLUMN consumers.generation; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.consumers.generation IS 'Rises with each connection; the latest counts.';
+
+
+--
+-- Name: COLUMN consumers.cursor; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.consumers.cursor IS 'It has acknowledged everything up to here; null before the first time.';
+
+
+--
+-- Name: COLUMN consumers.connected_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.consumers.connected_at IS 'When somebody last connected under this name.';
+
+
+--
+-- Name: COLUMN consumers.acknowledged_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.consumers.acknowledged_at IS 'When it last acknowledged something.';
 
 
 --
@@ -5381,6 +5428,14 @@ ALTER TABLE ONLY postrider.capture_seal
 
 
 --
+-- Name: consumers consumers_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.consumers
+    ADD CONSTRAINT consumers_pkey PRIMARY KEY (instance_id, name);
+
+
+--
 -- Name: duties duties_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
 --
 
@@ -5880,6 +5935,21 @@ CREATE TRIGGER row_inserted_by_hand BEFORE INSERT ON postrider.webhook_queue FOR
 --
 
 CREATE TRIGGER status_changed_by_hand BEFORE UPDATE ON postrider.webhook_queue FOR EACH ROW WHEN ((((old.status)::text IS DISTINCT FROM (new.status)::text) AND (((new.status)::text = 'pending'::text) OR (new.lease_token IS NOT NULL) OR (old.lease_token IS NULL)))) EXECUTE FUNCTION postrider.status_changed_by_hand();
+
+
+--
+-- Name: webhook_queue verify_row; Type: TRIGGER; Schema: postrider; Owner: -
+--
+
+CREATE TRIGGER verify_row BEFORE UPDATE ON postrider.webhook_queue FOR EACH ROW WHEN (((new.channel <> 'webhook'::text) OR (new.attempts < 0) OR (new.crashes < 0) OR (new.max_attempts < 1) OR (NOT isfinite(new.next_retry_at)) OR ((new.lease_token IS NULL) <> (new.lease_until IS NULL)) OR (((new.status)::text <> 'pending'::text) AND (new.lease_token IS NOT NULL)))) EXECUTE FUNCTION postrider.verify_row();
+
+
+--
+-- Name: consumers consumers_instance_id_fkey; Type: FK CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.consumers
+    ADD CONSTRAINT consumers_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES postrider.instances(id) ON DELETE CASCADE;
 
 
 --
