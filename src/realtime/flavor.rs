@@ -80,6 +80,8 @@ impl Flavor {
                 instance: &profile.name,
                 identity: &profile.identity,
                 instance_token: profile.token.as_deref(),
+                // Neither envelope made here has a place for one.
+                sender: None,
                 base_url: &profile.base_url,
                 destination: "",
                 occurred_at: event.occurred_at,

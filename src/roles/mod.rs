@@ -95,7 +95,7 @@ impl<'a> Roles<'a> {
             match role {
                 Role::Worker => self.start_worker(&doorbell, &keyring, ready).await?,
                 Role::Ingest => self.start_ingest(&ready),
-                Role::Api => self.start_api(&keyring, &ready),
+                Role::Api => self.start_api(&keyring, &ready).await?,
                 Role::Realtime => self.start_realtime(&doorbell, &keyring, ready),
             }
         }

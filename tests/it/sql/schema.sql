@@ -45,6 +45,30 @@ COMMENT ON DOMAIN postrider.delivery_status IS 'pending, delivered or failed.';
 
 
 --
+-- Name: add_global_endpoint(); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.add_global_endpoint() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  -- Waits for a change of the global webhook, which waits for us: no instance is passed over.
+  lock table postrider.global_webhook in row exclusive mode;
+  insert into postrider.endpoints (instance_id, label, dialect, url, events, by_events, media_base64, schedule, is_global)
+  select new.id, 'WEBHOOK_GLOBAL', 'evolution', g.url, g.events, g.by_events, true, 'evolution', true from postrider.global_webhook g;
+  return null;
+end $$;
+
+
+--
+-- Name: FUNCTION add_global_endpoint(); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.add_global_endpoint() IS 'Trigger: a new instance gets its part of the global webhook.';
+
+
+--
 -- Name: add_up_queue_depth(); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
@@ -101,7 +125,7 @@ begin
       hint = 'emit (emit and insert into the queue), capture (and attach tables of its own), operate (and endpoints, dead letters, re-queue).';
   end if;
   execute format('grant usage on schema postrider to %I', role);
-  execute format('grant execute on function postrider.emit(text, text, json, text), postrider.emit(text, text, text, text), postrider.emit(text, text, jsonb, text), postrider.emit_many(json), postrider.emit_rows(text[], text[], json[], text[]), postrider.event_id(bigint, integer) to %I', role);
+  execute format('grant execute on function postrider.emit(text, text, json, text, text), postrider.emit(text, text, text, text, text), postrider.emit(text, text, jsonb, text, text), postrider.emit_many(json), postrider.emit_rows(text[], text[], json[], text[]), postrider.event_id(bigint, integer) to %I', role);
   -- target and lane are not theirs to set: whoever leaves them out has his row checked.
   execute format('grant insert (id, instance_name, url, payload, auth_header, event_type, status, attempts, max_attempts, next_retry_at, last_error, created_at, updated_at, channel, endpoint_id, event_id, event_nonce, event_at, crashes) on %s to %I', queue, role);
   if ability = 'capture' then perform postrider.allow_capture(role); end if;
@@ -1988,6 +2012,7 @@ begin
   end if;
 
   queued := postrider.queue_deliveries(owner, instance, type, data, event, event_nonce);
+  if sender is not null then perform postrider.note_senders(array[postrider.event_id(event, event_nonce)], array[sender]); end if;
   return postrider.event_id(event, event_nonce);
 end $_$;
 
@@ -4458,6 +4483,37 @@ ALTER TABLE postrider.epochs ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTIT
 
 
 --
+-- Name: event_senders; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.event_senders (
+    event_id bigint NOT NULL,
+    sender text NOT NULL
+);
+
+
+--
+-- Name: TABLE event_senders; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.event_senders IS 'Senders that emit was given. Removed with their events.';
+
+
+--
+-- Name: COLUMN event_senders.event_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.event_senders.event_id IS 'postrider.events.id.';
+
+
+--
+-- Name: COLUMN event_senders.sender; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.event_senders.sender IS 'As given.';
+
+
+--
 -- Name: events; Type: TABLE; Schema: postrider; Owner: -
 --
 
@@ -5893,6 +5949,20 @@ CREATE TRIGGER events_emptied AFTER TRUNCATE ON postrider.events FOR EACH STATEM
 --
 
 CREATE TRIGGER events_removed AFTER DELETE ON postrider.events REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION postrider.events_removed();
+
+
+--
+-- Name: endpoints guard_global_endpoint; Type: TRIGGER; Schema: postrider; Owner: -
+--
+
+CREATE TRIGGER guard_global_endpoint BEFORE DELETE ON postrider.endpoints FOR EACH ROW WHEN (old.is_global) EXECUTE FUNCTION postrider.guard_global_endpoint();
+
+
+--
+-- Name: endpoints guard_global_endpoint_changes; Type: TRIGGER; Schema: postrider; Owner: -
+--
+
+CREATE TRIGGER guard_global_endpoint_changes BEFORE UPDATE ON postrider.endpoints FOR EACH ROW WHEN ((old.is_global AND (((((((((new.is_global IS DISTINCT FROM old.is_global) OR (new.url IS DISTINCT FROM old.url)) OR (new.events IS DISTINCT FROM old.events)) OR (new.by_events IS DISTINCT FROM old.by_events)) OR (new.label IS DISTINCT FROM old.label)) OR (new.dialect IS DISTINCT FROM old.dialect)) OR (new.channel IS DISTINCT FROM old.channel)) OR (new.headers IS DISTINCT FROM old.headers)) OR (new.authorization_header IS DISTINCT FROM old.authorization_header)))) EXECUTE FUNCTION postrider.guard_global_endpoint();
 
 
 --
