@@ -381,13 +381,13 @@ async fn whoever_takes_the_name_of_an_instance_that_is_gone_gets_nothing_it_had(
         owners.instance
     ))
     .await;
-    let taken = api
+    let made_anew = api
         .post("/v1/instances")
         .bearer(&token)
         .json(&json!({"name": owners.instance}))
         .send()
         .await;
-    assert_eq!(taken.status, 201, "{taken:?}");
+    assert_eq!(made_anew.status, 201, "{made_anew:?}");
     for path in ["/v1/deliveries", "/v1/dead-letters", "/v1/endpoints"] {
         let listed = api.get(path).bearer(&token).send().await;
         assert_eq!(

@@ -22,17 +22,17 @@ async fn commands_work_over_the_private_postgres_beside_a_serve_and_without_one(
     made.ok();
     let serving = program.serve().await;
     serving.until_ready().await;
-    let file = directory.join("account-token");
-    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    let token_file = directory.join("account-token");
+    let rights = std::fs::metadata(&token_file).unwrap().permissions();
     assert_eq!(
-        mode & 0o777,
+        rights.mode() & 0o777,
         0o600,
         "the first account token is its owner's alone"
     );
-    let token = std::fs::read_to_string(&file).unwrap();
-    let kept = program.run(&["token", "list", "--json"]).await.json();
+    let token = std::fs::read_to_string(&token_file).unwrap();
+    let tokens = program.run(&["token", "list", "--json"]).await.json();
     assert_eq!(
-        (token.trim().len(), &kept[0]["label"]),
+        (token.trim().len(), &tokens[0]["label"]),
         (64, &"first start".into())
     );
     let list = program.run(&["instance", "list", "--json"]).await.json();

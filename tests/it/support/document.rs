@@ -110,8 +110,8 @@ pub(crate) fn sample(document: &Value, schema: &Value) -> Value {
                 .into()
         }
         Some("integer" | "number") => schema["minimum"]
-            .as_f64()
-            .map_or(json!(1), |least| json!(least.ceil() as i64)),
+            .as_i64()
+            .map_or(json!(1), |least| json!(least)),
         Some("boolean") => json!(true),
         Some("string") if schema["format"] == "date-time" => json!("2020-01-01T00:00:00Z"),
         Some("string") if schema["format"] == "uri" => json!("https://example.com/sample"),

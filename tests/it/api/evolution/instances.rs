@@ -166,19 +166,9 @@ async fn instances_are_listed_with_what_is_known_of_them() {
     );
 }
 
-#[tokio::test]
-async fn a_name_that_is_taken_and_a_block_that_is_wrong_make_nothing() {
-    let app = TestApp::start().await;
-    let api = start(&app).await;
-    let again = global(api.post("/instance/create"))
-        .json(&json!({"instanceName": "shop"}))
-        .send()
-        .await;
-    assert_eq!(
-        message(&again, 403, "Forbidden"),
-        json!(["This name \"shop\" is already in use."])
-    );
-    let cases = [
+/// Bodies that make no instance, and how the answer begins.
+fn impossible_instances() -> Vec<(Value, &'static str)> {
+    vec![
         (json!({}), "instance requires property \"instanceName\""),
         (
             json!({"instanceName": ""}),
@@ -208,8 +198,22 @@ async fn a_name_that_is_taken_and_a_block_that_is_wrong_make_nothing() {
             json!({"instanceName": "y", "sqs": {"events": ["NO"]}}),
             "sqs.events[0] is not one of enum values",
         ),
-    ];
-    for (body, expected) in cases {
+    ]
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_and_a_block_that_is_wrong_make_nothing() {
+    let app = TestApp::start().await;
+    let api = start(&app).await;
+    let again = global(api.post("/instance/create"))
+        .json(&json!({"instanceName": "shop"}))
+        .send()
+        .await;
+    assert_eq!(
+        message(&again, 403, "Forbidden"),
+        json!(["This name \"shop\" is already in use."])
+    );
+    for (body, expected) in impossible_instances() {
         let answer = global(api.post("/instance/create"))
             .json(&body)
             .send()
@@ -255,7 +259,8 @@ async fn a_name_that_is_taken_and_a_block_that_is_wrong_make_nothing() {
 
 /// As one segment of a path.
 fn percent(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    text.bytes()
+        .fold(String::new(), |path, byte| path + &format!("%{byte:02X}"))
 }
 
 #[tokio::test]
@@ -313,12 +318,12 @@ async fn a_deleted_instance_is_gone_and_its_webhook_hears_of_it() {
         message(&unknown, 404, "Not Found"),
         json!(["The \"x\" instance does not exist"])
     );
-    let stale = api
+    let with_its_old_key = api
         .get("/webhook/find/x")
         .header("apikey", &key)
         .send()
         .await;
-    message(&stale, 401, "Unauthorized");
+    message(&with_its_old_key, 401, "Unauthorized");
     app.finish([worker]).await;
 }
 

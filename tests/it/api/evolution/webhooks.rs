@@ -105,13 +105,10 @@ async fn older_spellings_of_the_body_are_the_same() {
     }
 }
 
-#[tokio::test]
-async fn what_is_wrong_with_a_body_is_said_in_its_words_and_changes_nothing() {
-    let app = TestApp::start().await;
-    let api = start(&app).await;
-    create(&api, "x").await;
+/// Bodies that set no webhook, and how the answer begins.
+fn impossible_webhooks() -> Vec<(Value, &'static str)> {
     let url = "https://example.com/h";
-    let cases = [
+    vec![
         (
             json!({"webhook": {"enabled": true}}),
             "webhook requires property \"url\"",
@@ -162,8 +159,15 @@ async fn what_is_wrong_with_a_body_is_said_in_its_words_and_changes_nothing() {
             json!({"webhook": {"enabled": true, "url": url, "base64": 1}}),
             "webhook.base64 is not of a type(s) boolean",
         ),
-    ];
-    for (body, expected) in cases {
+    ]
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_body_is_said_in_its_words_and_changes_nothing() {
+    let app = TestApp::start().await;
+    let api = start(&app).await;
+    create(&api, "x").await;
+    for (body, expected) in impossible_webhooks() {
         let answer = global(api.post("/webhook/set/x")).json(&body).send().await;
         let said = message(&answer, 400, "Bad Request");
         let first = said[0][0].as_str().unwrap_or_default();
