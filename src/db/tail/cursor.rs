@@ -144,6 +144,7 @@ fn put_snapshot(to: &mut Vec<u8>, snapshot: &Snapshot, base: u64) {
 fn take_snapshot(from: &mut &[u8], base: u64) -> Option<Snapshot> {
     let xmin = base.wrapping_add(unzigzag(take(from)?).cast_unsigned());
     let xmax = xmin.checked_add(take(from)?)?;
+    i64::try_from(xmax).ok()?;
     let packed = take(from)?;
     let (count, as_bitmap) = (packed >> 1, packed & 1 == 1);
     if count > RUNNING_MAX {

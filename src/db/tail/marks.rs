@@ -4,6 +4,8 @@
 //! head of the module. They bound from below where the rows of unfinished transactions can stand, so that the tail needs
 //! no index on the xid.
 
+use uuid::Uuid;
+
 /// How many are kept, and sent along with each step.
 const MARKS_MAX: usize = 64;
 
@@ -14,6 +16,15 @@ pub struct Mark {
     pub xid: u64,
     /// The last event id drawn, read no later than `xid`.
     pub id: i64,
+}
+
+/// A mark, and when it was true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DatedMark {
+    /// The mark.
+    pub mark: Mark,
+    /// From one crash to the next.
+    pub incarnation: Uuid,
 }
 
 /// The marks this process has made, ascending. Dense near the present, sparse far back: behind a transaction that is open

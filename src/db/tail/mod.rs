@@ -49,8 +49,8 @@
 //! (`tail::steps::rows_behind_an_open_transaction_cost_a_step_nothing`).
 //!
 //! Marks are kept in memory, and one a second in `tail_marks`, for whoever resumes and for the next process. They stay true
-//! over a crash: the row of a mark was written by a transaction at or above N, so where it survived, ids below N do not
-//! recur; and WAL up to that row includes the sequence's record of L.
+//! over a crash: the row of a mark is written only while the incarnation is the one it was made in, so by a transaction
+//! at or above N; where it survived, ids below N do not recur; and WAL up to that row includes the sequence's record of L.
 //!
 //! # Crashes
 //!
@@ -90,16 +90,18 @@ mod resume;
 mod snapshot;
 
 pub use cursor::{Cursor, Epoch, NotACursor, Stem};
-pub use marks::Mark;
+pub use marks::{DatedMark, Mark};
 pub use read::{Event, PAGE_ROWS, Stretch};
 pub use resume::{Gap, Origin, Page, earliest};
 pub use snapshot::{NotASnapshot, Snapshot};
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection, Row, SqlStr};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use self::epoch::{NOT_NOW, Place, arrive, enter, standby};
@@ -110,6 +112,8 @@ use super::{Error, Line, Route, answered};
 
 /// How many events handed out are remembered, to know after a crash what survived it.
 const HANDED_OUT_MAX: usize = 16_384;
+/// Whoever connects to a server that is just being killed may never be answered.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// A step is tried so often; each time a crash may have come between.
 const TRIES_MAX: usize = 4;
 
@@ -169,7 +173,7 @@ pub struct Tail {
     /// The last event id at the last reading.
     last_id: Option<i64>,
     /// The latest mark, to be kept.
-    latest_mark: Option<Mark>,
+    latest_mark: Option<DatedMark>,
     /// The last events handed out: id, nonce, transaction.
     handed_out: VecDeque<(i64, i32, u64)>,
 }
@@ -210,7 +214,7 @@ impl Tail {
     pub async fn step(&mut self) -> Result<Step, Error> {
         let mut line = match self.line.take() {
             Some(line) => line,
-            None => answered(connect(&self.options)).await?,
+            None => connect(&self.options).await?,
         };
         // Not put back when it fails: a new connection knows no half-read answer.
         let step = answered(Box::pin(self.step_on(&mut line))).await?;
@@ -231,7 +235,7 @@ impl Tail {
     }
 
     /// The latest mark, if there is a new one since this was last asked.
-    pub fn take_mark(&mut self) -> Option<Mark> {
+    pub fn take_mark(&mut self) -> Option<DatedMark> {
         self.latest_mark.take()
     }
 
@@ -318,7 +322,10 @@ impl Tail {
         if let Some(last_id) = self.last_id.replace(read.last_id) {
             let mark = read.mark(last_id);
             self.marks.add(mark, position.before.xmin());
-            self.latest_mark = Some(mark);
+            self.latest_mark = Some(DatedMark {
+                mark,
+                incarnation: present.incarnation,
+            });
         }
         let before = Arc::clone(&position.before);
         let after = if position.id.is_some() {
@@ -419,8 +426,10 @@ impl Tail {
 
 /// Connects, and finds out whereto.
 async fn connect(options: &PgConnectOptions) -> Result<Connected, Error> {
-    let mut connection = Box::pin(options.connect())
+    // Boxed: connecting is a large future.
+    let mut connection = timeout(CONNECT_MAX, Box::pin(options.connect()))
         .await
+        .map_err(|_| Error::Silent(CONNECT_MAX))?
         .map_err(Error::doing("connect to tail the event log"))?;
     let place = arrive(&mut connection).await?;
     Ok(Connected { connection, place })

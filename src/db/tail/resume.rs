@@ -4,7 +4,7 @@ use sqlx::Row;
 use time::OffsetDateTime;
 
 use super::cursor::{Cursor, Epoch};
-use super::marks::{Mark, Marks};
+use super::marks::{DatedMark, Marks};
 use super::read::{Event, Stretch, parse, read, xid};
 use super::snapshot::Snapshot;
 use crate::db::{Database, Error, answered};
@@ -191,14 +191,18 @@ impl Database {
         })
     }
 
-    /// Keeps a mark for those who resume, and for the tail of another process.
-    pub async fn keep_mark(&self, mark: Mark) -> Result<(), Error> {
+    /// Keeps a mark for those who resume, and for the tail of another process; not one from before a crash: it was true of ids
+    /// that have been handed out again since.
+    pub async fn keep_mark(&self, mark: DatedMark) -> Result<(), Error> {
         sqlx::query(
             "-- tail.mark: transactions from this one on have only events above this one
-            insert into postrider.tail_marks (next_xid, event_id) values ($1::text::xid8, $2) on conflict (next_xid) do nothing",
+            insert into postrider.tail_marks (next_xid, event_id)
+            select $1::text::xid8, $2 from postrider.incarnation where incarnation.id = $3
+            on conflict (next_xid) do nothing",
         )
-        .bind(mark.xid.to_string())
-        .bind(mark.id)
+        .bind(mark.mark.xid.to_string())
+        .bind(mark.mark.id)
+        .bind(mark.incarnation)
         .execute(self.pool())
         .await
         .map_err(Error::doing("keep a mark of the tail"))?;

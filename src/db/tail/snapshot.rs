@@ -94,17 +94,23 @@ impl FromStr for Snapshot {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut parts = text.split(':');
-        let (Some(_), Some(xmax), Some(running), None) =
+        let (Some(xmin), Some(xmax), Some(running), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(NotASnapshot);
         };
         let number = |text: &str| text.parse().map_err(|_| NotASnapshot);
         let running = running.split(',').filter(|xid| !xid.is_empty());
-        Self::new(
+        let snapshot = Self::new(
             number(xmax)?,
             running.map(number).collect::<Result<_, _>>()?,
-        )
+        )?;
+        // It may be lower than all of them: the transaction that took the snapshot counts, and is not listed.
+        let xmin: u64 = number(xmin)?;
+        if xmin == 0 || xmin > snapshot.xmin() {
+            return Err(NotASnapshot);
+        }
+        Ok(snapshot)
     }
 }
 

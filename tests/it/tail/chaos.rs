@@ -18,13 +18,15 @@ use tokio::time::{sleep, timeout};
 
 use crate::support::app::TestApp;
 use crate::support::postgres::OwnCluster;
-use crate::support::wait::{scaled, until};
+use crate::support::wait::{PATIENCE, scaled, until};
 
 /// How many write at once.
 const WRITERS: u64 = 12;
 /// How many readers come and go.
 const READERS: u64 = 4;
 
+/// Whoever connects to a server that is just being killed may never be answered.
+const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// A connection on which nothing comes for so long was cut without a word.
 const STUCK: Duration = Duration::from_secs(10);
 
@@ -37,13 +39,18 @@ struct Run {
     /// Events to be written.
     wanted: usize,
     written: AtomicUsize,
+    /// The tail has begun.
+    begun: AtomicBool,
     /// Everybody has written.
     done: AtomicBool,
 }
 
 impl Run {
     async fn connect(&self) -> Option<PgConnection> {
-        timeout(STUCK, self.options.connect()).await.ok()?.ok()
+        timeout(CONNECT_MAX, self.options.connect())
+            .await
+            .ok()?
+            .ok()
     }
 }
 
@@ -177,6 +184,7 @@ async fn read_properly(run: Arc<Run>) -> Vec<Seen> {
     while tail.step().await.is_err() {
         sleep(Duration::from_millis(20)).await;
     }
+    run.begun.store(true, Ordering::Relaxed);
     let start = tail.position().unwrap();
     let mut followers: Vec<Follower> = (0..READERS)
         .map(|_| Follower {
@@ -299,10 +307,16 @@ async fn no_event_is_skipped_and_none_comes_twice_whatever_happens() {
         options,
         wanted: scaled(20_000),
         written: AtomicUsize::new(0),
+        begun: AtomicBool::new(false),
         done: AtomicBool::new(false),
     });
     let naive = tokio::spawn(read_naively(Arc::clone(&run)));
     let proper = tokio::spawn(read_properly(Arc::clone(&run)));
+    // What is committed before it begins is not its business.
+    until("the tail has begun", PATIENCE, async || {
+        run.begun.load(Ordering::Relaxed)
+    })
+    .await;
     let terminator = tokio::spawn(terminate(Arc::clone(&run)));
     let writers: Vec<_> = (0..WRITERS)
         .map(|seed| tokio::spawn(write(Arc::clone(&run), seed)))
@@ -352,6 +366,15 @@ async fn no_event_is_skipped_and_none_comes_twice_whatever_happens() {
             seen.repeated
         );
     }
+    let lost: Vec<&Key> = there
+        .iter()
+        .filter(|key| !proper[0].events.contains(*key))
+        .collect();
+    println!(
+        "first lost {:?}, last lost {:?}",
+        lost.iter().min(),
+        lost.iter().max()
+    );
     for seen in &proper {
         let lost = there
             .iter()
