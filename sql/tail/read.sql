@@ -44,8 +44,9 @@ select given.later::text as snapshot
   , (select removed.event_id from postrider.removed_events removed) as removed_id
   , (select removed.xid::text from postrider.removed_events removed) as removed_xid
   , low.id as low_id
+  , finished.xid::text as oldest_xid
   , page.found
   , page.id, page.nonce, page.instance_id, page.type, page.data::text as data, page.created_at, page.xid::text as xid
-from given cross join low
+from given cross join low cross join finished
 left join page on page.number <= $7::bigint and page.bytes_before < $8::bigint
 order by page.id

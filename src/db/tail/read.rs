@@ -113,7 +113,7 @@ pub(super) async fn read<'e>(
     let from_the_start = stretch.after == 0 && *stretch.earlier == Snapshot::of_nothing();
     page.gap = !from_the_start
         && removed.unwrap_or(0) > column::<i64>(first, "low_id")?
-        && removed_xid >= stretch.earlier.xmin();
+        && removed_xid >= xid(first, "oldest_xid").map_err(Error::doing("read the event log"))?;
     Ok(page)
 }
 
