@@ -12,6 +12,6 @@ select current_user::text as role
           and has_table_privilege(to_regclass('postrider.webhook_queue'), 'delete'))
       , ('write to postrider.attempts', has_table_privilege(to_regclass('postrider.attempts'), 'insert'))
       , ('read postrider.endpoints', has_table_privilege(to_regclass('postrider.endpoints'), 'select'))
-      , ('call postrider.emit', has_function_privilege(to_regprocedure('postrider.emit(text,text,text,text)'), 'execute'))
+      , ('call postrider.emit', has_function_privilege(to_regprocedure('postrider.emit(text,text,text,text,text)'), 'execute'))
       ) as needed(what, granted)
       where to_regnamespace('postrider') is not null and needed.granted is not true) as missing

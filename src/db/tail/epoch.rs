@@ -138,6 +138,7 @@ async fn settle(
 /// Gives every event that is there transaction id 3, which every snapshot sees.
 async fn rewrite(connection: &mut PgConnection) -> sqlx::Result<()> {
     let last: i64 = sqlx::query_scalar("select last_value from postrider.events_id_seq")
+        .persistent(false)
         .fetch_one(&mut *connection)
         .await?;
     let mut after = 0_i64;
@@ -151,6 +152,7 @@ async fn rewrite(connection: &mut PgConnection) -> sqlx::Result<()> {
             )
             select max(batch.id) from batch",
         )
+.persistent(false)
         .bind(after)
         .bind(last)
         .bind(BATCH)
@@ -186,9 +188,11 @@ pub(super) async fn enter(
         sqlx::query(
             "insert into postrider.incarnation default values on conflict (one) do nothing",
         )
+        .persistent(false)
         .execute(&mut *transaction)
         .await?;
         let incarnation: Uuid = sqlx::query_scalar("select id from postrider.incarnation")
+            .persistent(false)
             .fetch_one(&mut *transaction)
             .await?;
         let epoch = place.epoch(incarnation);
@@ -200,6 +204,7 @@ pub(super) async fn enter(
             on conflict (epoch) do update set first_xid = greatest(known.first_xid, $2::text::xid8)
             returning first_xid::text as first_xid",
         )
+.persistent(false)
         .bind(epoch.0)
         .bind(survived.map(|xid| (xid + 1).to_string()))
         .fetch_one(&mut *transaction)

@@ -282,14 +282,14 @@ impl Tail {
         stretch: Stretch<'_>,
     ) -> Result<Read, Error> {
         let Some(begin) = &self.begin else {
-            return read(connection, stretch, &self.marks).await;
+            return read(connection, stretch, &self.marks, true).await;
         };
         let doing = "read the event log";
         let mut transaction = connection
             .begin_with(begin.clone())
             .await
             .map_err(Error::doing(doing))?;
-        let read = read(&mut *transaction, stretch, &self.marks).await?;
+        let read = read(&mut *transaction, stretch, &self.marks, false).await?;
         transaction.commit().await.map_err(Error::doing(doing))?;
         Ok(read)
     }
@@ -302,6 +302,7 @@ impl Tail {
             select pg_current_snapshot()::text as snapshot
               , (select greatest(sequence.last_value - 33, 0) from postrider.events_id_seq sequence) as last_id",
         )
+.persistent(false)
         .fetch_one(connection)
         .await
         .map_err(Error::doing(doing))?;
@@ -412,6 +413,7 @@ impl Tail {
             join postrider.events event on event.id = handed.id and event.nonce = handed.nonce and event.xid = handed.xid::xid8
             order by event.xid desc limit 1",
         )
+.persistent(false)
         .bind(ids)
         .bind(nonces)
         .bind(xids)

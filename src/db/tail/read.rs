@@ -77,14 +77,16 @@ pub(super) struct Read {
     pub(super) is_standby: bool,
 }
 
-/// Reads a page.
+/// Reads a page. A `named` statement is prepared once and stays with the session; behind a pooler it would be met by others.
 pub(super) async fn read<'e>(
     executor: impl Executor<'e, Database = Postgres>,
     stretch: Stretch<'_>,
     marks: &Marks,
+    named: bool,
 ) -> Result<Read, Error> {
     let (xids_of_marks, ids_of_marks) = marks.lists();
     let rows = sqlx::query(READ)
+        .persistent(named)
         .bind(stretch.earlier.to_string())
         .bind(stretch.later.map(Snapshot::to_string))
         .bind(stretch.after)

@@ -180,7 +180,7 @@ impl Database {
 
     /// A page of what a reader of one instance missed, or an honest word that some of it is gone.
     pub async fn missed(&self, stretch: Stretch<'_>) -> Result<Result<Page, Gap>, Error> {
-        let read = answered(read(self.pool(), stretch, &Marks::default())).await?;
+        let read = answered(read(self.pool(), stretch, &Marks::default(), true)).await?;
         Ok(if read.gap {
             Err(Gap::Removed)
         } else {
