@@ -38,6 +38,9 @@ impl Place {
 /// they do not: such ids are replaced by one that every snapshot sees.
 pub(super) async fn arrive(connection: &mut PgConnection) -> Result<Place, Error> {
     let doing = "find out which cluster this is";
+    // In a transaction, as all that is not prepared by name: behind a pooler, the second half of a statement may come to
+    // another server.
+    let mut transaction = connection.begin().await.map_err(Error::doing(doing))?;
     let row = sqlx::query(
         "-- tail.arrive: the cluster, and whose ids the events carry
         select (select system_identifier from pg_control_system())::text as system
@@ -47,9 +50,10 @@ pub(super) async fn arrive(connection: &mut PgConnection) -> Result<Place, Error
           , pg_is_in_recovery() as is_standby",
     )
     .persistent(false)
-    .fetch_one(&mut *connection)
+    .fetch_one(&mut *transaction)
     .await
     .map_err(Error::doing(doing))?;
+    transaction.commit().await.map_err(Error::doing(doing))?;
     let (place, home, drawn_ahead, is_standby) = (|| {
         let place = Place {
             system: row.try_get("system")?,
@@ -137,13 +141,16 @@ async fn settle(
 
 /// Gives every event that is there transaction id 3, which every snapshot sees.
 async fn rewrite(connection: &mut PgConnection) -> sqlx::Result<()> {
+    let mut transaction = connection.begin().await?;
     let last: i64 = sqlx::query_scalar("select last_value from postrider.events_id_seq")
         .persistent(false)
-        .fetch_one(&mut *connection)
+        .fetch_one(&mut *transaction)
         .await?;
+    transaction.commit().await?;
     let mut after = 0_i64;
     while after < last {
         // From id to id over whatever gaps there are.
+        let mut transaction = connection.begin().await?;
         let reached: Option<i64> = sqlx::query_scalar(
             "with batch as materialized (
               select event.id from postrider.events event where event.id > $1 and event.id <= $2 order by event.id limit $3
@@ -152,12 +159,13 @@ async fn rewrite(connection: &mut PgConnection) -> sqlx::Result<()> {
             )
             select max(batch.id) from batch",
         )
-.persistent(false)
+        .persistent(false)
         .bind(after)
         .bind(last)
         .bind(BATCH)
-        .fetch_one(&mut *connection)
+        .fetch_one(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         after = reached.unwrap_or(last);
     }
     Ok(())
@@ -204,7 +212,7 @@ pub(super) async fn enter(
             on conflict (epoch) do update set first_xid = greatest(known.first_xid, $2::text::xid8)
             returning first_xid::text as first_xid",
         )
-.persistent(false)
+        .persistent(false)
         .bind(epoch.0)
         .bind(survived.map(|xid| (xid + 1).to_string()))
         .fetch_one(&mut *transaction)

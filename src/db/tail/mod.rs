@@ -297,15 +297,17 @@ impl Tail {
     /// The first position: the present.
     async fn begin(&mut self, connection: &mut PgConnection) -> Result<Position, Error> {
         let doing = "begin to tail the event log";
+        let mut transaction = connection.begin().await.map_err(Error::doing(doing))?;
         let row = sqlx::query(
             "-- tail.begin: the present
             select pg_current_snapshot()::text as snapshot
               , (select greatest(sequence.last_value - 33, 0) from postrider.events_id_seq sequence) as last_id",
         )
-.persistent(false)
-        .fetch_one(connection)
+        .persistent(false)
+        .fetch_one(&mut *transaction)
         .await
         .map_err(Error::doing(doing))?;
+        transaction.commit().await.map_err(Error::doing(doing))?;
         let snapshot: Snapshot = parse(&row, "snapshot").map_err(Error::doing(doing))?;
         self.last_id = Some(row.try_get("last_id").map_err(Error::doing(doing))?);
         let snapshot = Arc::new(snapshot);
@@ -406,6 +408,7 @@ impl Tail {
             .iter()
             .map(|handed| handed.2.to_string())
             .collect();
+        let mut transaction = connection.begin().await.map_err(Error::doing(doing))?;
         let row = sqlx::query(
             "-- tail.survived: the highest transaction of the events handed out that are still there
             select event.xid::text as xid
@@ -413,13 +416,14 @@ impl Tail {
             join postrider.events event on event.id = handed.id and event.nonce = handed.nonce and event.xid = handed.xid::xid8
             order by event.xid desc limit 1",
         )
-.persistent(false)
+        .persistent(false)
         .bind(ids)
         .bind(nonces)
         .bind(xids)
-        .fetch_optional(connection)
+        .fetch_optional(&mut *transaction)
         .await
         .map_err(Error::doing(doing))?;
+        transaction.commit().await.map_err(Error::doing(doing))?;
         row.map(|row| xid(&row, "xid"))
             .transpose()
             .map_err(Error::doing(doing))
