@@ -252,9 +252,10 @@ impl Connection {
             };
         };
         let mut out = self.out();
-        let written = match out.blocked {
-            true => Written::Blocked,
-            false => out.write(self, stream),
+        let written = if out.blocked {
+            Written::Blocked
+        } else {
+            out.write(self, stream)
         };
         if written == Written::Blocked {
             if !out.blocked {

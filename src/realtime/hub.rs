@@ -268,11 +268,11 @@ impl Hub {
             state.floor = Some(Arc::clone(&step.before));
         }
         if !events.is_empty() {
-            let stem = Arc::new(Cursor::stem(step.epoch, &step.before, &step.after));
+            let of_all = Arc::new(Cursor::stem(step.epoch, &step.before, &step.after));
             self.published.fetch_add(events.len(), Ordering::Relaxed);
             for event in events {
                 let topic = self.topic(event.instance);
-                let entry = Entry::new(state.sequence, event, Arc::clone(&stem));
+                let entry = Entry::new(state.sequence, event, Arc::clone(&of_all));
                 state.sequence += 1;
                 let weight = entry.weight();
                 state.weight += weight;

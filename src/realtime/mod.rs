@@ -144,7 +144,7 @@ fn run(sidecar: &Arc<Sidecar>, heartbeat: Heartbeat, drain_max: Duration) {
     for number in 0..sidecar.hub.writers.count() {
         let (hub, end) = (Arc::clone(&sidecar.hub), tasks.hard().clone());
         tasks.serve("socket writer", async move {
-            hub.writers.run(number, end).await
+            hub.writers.run(number, end).await;
         });
     }
     let (hub, clock) = (Arc::clone(&sidecar.hub), Arc::clone(&sidecar.clock));

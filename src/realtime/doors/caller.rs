@@ -121,6 +121,10 @@ pub(super) fn profile(sidecar: &Sidecar, instance: &Instance) -> (i64, Profile) 
 }
 
 /// The database does not answer.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is what map_err hands over"
+)]
 pub(super) fn away(error: Error) -> Refusal {
     tracing::warn!(error = %Causes(&error), "a connection is refused: it cannot be looked up");
     Refusal::Unavailable

