@@ -7,7 +7,7 @@
 //! ```
 //!
 //! [`start`] makes a [`Sidecar`] and its router. A door looks at a request, finds out who asks and what for, and makes an
-//! [`Opening`] of it; [`session::serve`] (a WebSocket) or [`Hub::connect`] with [`connection::Outlet::Pulled`] (anything
+//! [`Opening`] of it; `session::serve` (a WebSocket) or `Hub::connect` with `connection::Outlet::Pulled` (anything
 //! that writes by itself) serves it.
 //!
 //! # A new door

@@ -21,7 +21,7 @@
 //! the second sees the first: it comes in an earlier step, or earlier in the same one.
 //!
 //! The rows of B that are not its own (`xid >= xmax`) are left out: a logical restore brings transaction ids of another
-//! cluster, and higher ones would be new in every step. (They are rewritten by [`epoch::arrive`] besides.) A standby
+//! cluster, and higher ones would be new in every step. (They are rewritten by `epoch::arrive` besides.) A standby
 //! reports no running transactions, so the tail refuses one.
 //!
 //! # Without an index on the xid
