@@ -102,8 +102,9 @@ begin
   return new;
 end $$;
 comment on function postrider.row_inserted_by_hand() is 'Trigger: checks a row inserted directly, gives it its lane, counts it into the queue''s depth and rings.';
+-- Deliveries of events name their lane themselves; whoever else does is corrected.
 create trigger row_inserted_by_hand before insert on postrider.webhook_queue
-  for each row when (new.lane is null) execute function postrider.row_inserted_by_hand();
+  for each row when (new.lane is null or new.event_id is null) execute function postrider.row_inserted_by_hand();
 
 create function postrider.row_changed_by_hand() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin

@@ -164,51 +164,30 @@ struct Place {
     replace: &'static str,
 }
 
+/// A column of a table with few rows, known by their `id`.
+macro_rules! column {
+    ($name:literal, $table:literal, $column:literal) => {
+        Place {
+            name: $name,
+            plain: concat!("select id, ", $column, " from ", $table, " where ", $column, " is not null and ", $column, " not like 'sealed:%' limit $1"),
+            page: concat!("select id, ", $column, " from ", $table, " where id > $1 order by id limit $2"),
+            replace: concat!(
+                "update ", $table, " held set ", $column, " = given.closed from unnest($1::bigint[], $2::text[], $3::text[]) as given(id, open, closed)
+                 where held.id = given.id and held.", $column, " = given.open"
+            ),
+        }
+    };
+}
+
 /// All of them.
 const PLACES: [Place; 7] = [
-    Place {
-        name: "instance tokens",
-        plain: "select id, token from postrider.instances where token is not null and token not like 'sealed:%' limit $1",
-        page: "select id, token from postrider.instances where id > $1 order by id limit $2",
-        replace: "update postrider.instances held set token = given.closed from unnest($1::bigint[], $2::text[], $3::text[]) as given(id, open, closed)
-            where held.id = given.id and held.token = given.open",
-    },
-    Place {
-        name: "endpoint authorization",
-        plain: "select id, authorization_header from postrider.endpoints where authorization_header is not null and authorization_header not like 'sealed:%' limit $1",
-        page: "select id, authorization_header from postrider.endpoints where id > $1 order by id limit $2",
-        replace: "update postrider.endpoints held set authorization_header = given.closed from unnest($1::bigint[], $2::text[], $3::text[]) as given(id, open, closed)
-            where held.id = given.id and held.authorization_header = given.open",
-    },
-    Place {
-        name: "endpoint headers",
-        plain: "select id, headers from postrider.endpoints where headers is not null and headers not like 'sealed:%' limit $1",
-        page: "select id, headers from postrider.endpoints where id > $1 order by id limit $2",
-        replace: "update postrider.endpoints held set headers = given.closed from unnest($1::bigint[], $2::text[], $3::text[]) as given(id, open, closed)
-            where held.id = given.id and held.headers = given.open",
-    },
-    Place {
-        name: "endpoint settings",
-        plain: "select id, settings from postrider.endpoints where settings is not null and settings not like 'sealed:%' limit $1",
-        page: "select id, settings from postrider.endpoints where id > $1 order by id limit $2",
-        replace: "update postrider.endpoints held set settings = given.closed from unnest($1::bigint[], $2::text[], $3::text[]) as given(id, open, closed)
-            where held.id = given.id and held.settings = given.open",
-    },
-    Place {
-        name: "tokens that are shown",
-        // They are only kept sealed: none rests in plain.
-        plain: "select id, sealed from postrider.tokens where sealed not like 'sealed:%' limit $1",
-        page: "select id, sealed from postrider.tokens where id > $1 order by id limit $2",
-        replace: "update postrider.tokens held set sealed = given.closed from unnest($1::bigint[], $2::text[], $3::text[]) as given(id, open, closed)
-            where held.id = given.id and held.sealed = given.open",
-    },
-    Place {
-        name: "signing secrets",
-        plain: "select id, secret from postrider.signing_secrets where secret not like 'sealed:%' limit $1",
-        page: "select id, secret from postrider.signing_secrets where id > $1 order by id limit $2",
-        replace: "update postrider.signing_secrets held set secret = given.closed from unnest($1::bigint[], $2::text[], $3::text[]) as given(id, open, closed)
-            where held.id = given.id and held.secret = given.open",
-    },
+    column!("instance tokens", "postrider.instances", "token"),
+    column!("endpoint authorization", "postrider.endpoints", "authorization_header"),
+    column!("endpoint headers", "postrider.endpoints", "headers"),
+    column!("endpoint settings", "postrider.endpoints", "settings"),
+    // They are only kept sealed: none rests in plain.
+    column!("tokens that are shown", "postrider.tokens", "sealed"),
+    column!("signing secrets", "postrider.signing_secrets", "secret"),
     Place {
         name: "rows of webhook_queue",
         plain: "select queue.id, queue.auth_header from postrider.unsealed_rows unsealed join postrider.webhook_queue queue on queue.id = unsealed.delivery_id

@@ -112,7 +112,10 @@ impl Process {
     fn wait_and_read(mut self) -> (ExitStatus, Vec<serde_json::Value>) {
         let lines = BufReader::new(self.child.stderr.take().unwrap()).lines();
         let logged = lines
-            .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+            .map(|line| {
+                let line = line.unwrap();
+                serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+            })
             .collect();
         (self.child.wait().unwrap(), logged)
     }

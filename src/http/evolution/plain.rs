@@ -45,11 +45,7 @@ async fn set(
     body: &Value,
 ) -> Result<(StatusCode, Json<EvolutionChannel>), Fault> {
     let endpoint = channel::set(api, tenant, channel, body).await?;
-    let shown = Shown {
-        instance: &tenant.instance,
-        endpoint: &endpoint,
-        keyring: &api.keyring,
-    };
+    let shown = Shown::of(api, &tenant.instance, &endpoint);
     Ok((StatusCode::CREATED, Json(shown.channel())))
 }
 
@@ -60,11 +56,9 @@ async fn find(
     channel: Channel,
 ) -> Result<Json<Option<EvolutionChannel>>, Fault> {
     let endpoint = channel::find(api, &tenant.instance, channel).await?;
-    let shown = endpoint.as_ref().map(|endpoint| Shown {
-        instance: &tenant.instance,
-        endpoint,
-        keyring: &api.keyring,
-    });
+    let shown = endpoint
+        .as_ref()
+        .map(|endpoint| Shown::of(api, &tenant.instance, endpoint));
     Ok(Json(shown.map(Shown::channel)))
 }
 

@@ -67,11 +67,7 @@ async fn set(
     Json(body): Json<Value>,
 ) -> Result<(StatusCode, Json<EvolutionPusher>), Fault> {
     let endpoint = channel::set(&api, &tenant, Channel::Pusher, &body).await?;
-    let shown = Shown {
-        instance: &tenant.instance,
-        endpoint: &endpoint,
-        keyring: &api.keyring,
-    };
+    let shown = Shown::of(&api, &tenant.instance, &endpoint);
     Ok((StatusCode::CREATED, Json(shown.pusher())))
 }
 
@@ -84,10 +80,8 @@ async fn find(
     tenant: Tenant,
 ) -> Result<Json<Option<EvolutionPusher>>, Fault> {
     let endpoint = channel::find(&api, &tenant.instance, Channel::Pusher).await?;
-    let shown = endpoint.as_ref().map(|endpoint| Shown {
-        instance: &tenant.instance,
-        endpoint,
-        keyring: &api.keyring,
-    });
+    let shown = endpoint
+        .as_ref()
+        .map(|endpoint| Shown::of(&api, &tenant.instance, endpoint));
     Ok(Json(shown.map(Shown::pusher)))
 }

@@ -9,6 +9,7 @@ use crate::crypto::Keyring;
 use crate::db::administration::{EndpointRecord, Instance};
 use crate::dialect::evolution::{EVENTS, key};
 use crate::dialect::{Dialect, timestamp};
+use crate::http::api::Api;
 
 /// A webhook.
 #[derive(Debug, Serialize, ToSchema)]
@@ -77,12 +78,21 @@ pub(super) struct EvolutionPusher {
 /// What an owner is shown of one endpoint.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shown<'a> {
-    pub(super) instance: &'a Instance,
-    pub(super) endpoint: &'a EndpointRecord,
-    pub(super) keyring: &'a Keyring,
+    instance: &'a Instance,
+    endpoint: &'a EndpointRecord,
+    keyring: &'a Keyring,
 }
 
 impl<'a> Shown<'a> {
+    /// An endpoint of an instance.
+    pub(super) fn of(api: &'a Api, instance: &'a Instance, endpoint: &'a EndpointRecord) -> Self {
+        Self {
+            instance,
+            endpoint,
+            keyring: &api.keyring,
+        }
+    }
+
     /// As a webhook.
     pub(super) fn webhook(self) -> EvolutionWebhook {
         let channel = self.channel();

@@ -62,11 +62,7 @@ async fn set(
     Json(body): Json<Value>,
 ) -> Result<(StatusCode, Json<EvolutionWebhook>), Fault> {
     let endpoint = channel::set(&api, &tenant, Channel::Webhook, &body).await?;
-    let shown = Shown {
-        instance: &tenant.instance,
-        endpoint: &endpoint,
-        keyring: &api.keyring,
-    };
+    let shown = Shown::of(&api, &tenant.instance, &endpoint);
     Ok((StatusCode::CREATED, Json(shown.webhook())))
 }
 
@@ -79,10 +75,8 @@ async fn find(
     tenant: Tenant,
 ) -> Result<Json<Option<EvolutionWebhook>>, Fault> {
     let endpoint = channel::find(&api, &tenant.instance, Channel::Webhook).await?;
-    let shown = endpoint.as_ref().map(|endpoint| Shown {
-        instance: &tenant.instance,
-        endpoint,
-        keyring: &api.keyring,
-    });
+    let shown = endpoint
+        .as_ref()
+        .map(|endpoint| Shown::of(&api, &tenant.instance, endpoint));
     Ok(Json(shown.map(Shown::webhook)))
 }

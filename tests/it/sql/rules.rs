@@ -75,6 +75,22 @@ async fn a_direct_insert_that_cannot_be_sent_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
+async fn a_lane_named_by_hand_hides_no_row() {
+    let app = TestApp::start().await;
+    app.sql("insert into postrider.webhook_queue (instance_name, url, payload, event_type, target, lane) values ('shop', 'http://x', '{}', 't', 7, 99)")
+        .await;
+    let right = "select lane between 0 and 63 and target < 0 from postrider.webhook_queue";
+    assert!(app.value::<bool>(right).await);
+    app.assert_depth_is_exact().await;
+    refused(
+        &app,
+        "insert into postrider.webhook_queue (instance_name, url, payload, event_type, lane) values ('shop', 'ftp://x', '{}', 't', 1)",
+        "url_is_http",
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn any_change_of_status_by_hand_ends_the_lease() {
     let app = TestApp::start().await;
     for status in ["failed", "delivered"] {

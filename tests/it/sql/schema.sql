@@ -5997,7 +5997,7 @@ CREATE TRIGGER row_changed_by_hand BEFORE UPDATE OF instance_name, channel, url,
 -- Name: webhook_queue row_inserted_by_hand; Type: TRIGGER; Schema: postrider; Owner: -
 --
 
-CREATE TRIGGER row_inserted_by_hand BEFORE INSERT ON postrider.webhook_queue FOR EACH ROW WHEN ((new.lane IS NULL)) EXECUTE FUNCTION postrider.row_inserted_by_hand();
+CREATE TRIGGER row_inserted_by_hand BEFORE INSERT ON postrider.webhook_queue FOR EACH ROW WHEN (((new.lane IS NULL) OR (new.event_id IS NULL))) EXECUTE FUNCTION postrider.row_inserted_by_hand();
 
 
 --

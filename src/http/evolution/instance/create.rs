@@ -226,11 +226,7 @@ fn shown(
         shown.insert("enabled".to_owned(), json!(endpoint.state != "disabled"));
         return shown;
     }
-    let view = Shown {
-        instance,
-        endpoint,
-        keyring: &api.keyring,
-    };
+    let view = Shown::of(api, instance, endpoint);
     shown.insert("webhookUrl".to_owned(), json!(endpoint.url));
     shown.insert("webhookHeaders".to_owned(), json!(view.headers()));
     shown.insert("webhookByEvents".to_owned(), json!(endpoint.by_events));

@@ -131,12 +131,7 @@ async fn find(api: &Api, caller: &Caller, wanted: &Wanted) -> Result<Vec<Instanc
 fn view(api: &Api, instance: &Instance, endpoints: &[&EndpointRecord]) -> EvolutionInstance {
     let channel = |name: &str| {
         let endpoint = endpoints.iter().find(|endpoint| endpoint.channel == name)?;
-        let shown = Shown {
-            instance,
-            endpoint,
-            keyring: &api.keyring,
-        };
-        Some(shown.channel())
+        Some(Shown::of(api, instance, endpoint).channel())
     };
     let detail = |name: &str| instance.details.get(name).cloned().unwrap_or_default();
     let token = news::token(api, instance);
