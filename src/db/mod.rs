@@ -21,6 +21,7 @@ pub mod queue;
 mod route;
 mod sealing;
 mod statements;
+pub mod subscriptions;
 pub mod tail;
 
 pub use error::{Error, answered};

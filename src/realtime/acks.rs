@@ -1,7 +1,7 @@
 //! Positions of durable consumers: kept in memory for a moment, written together.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::close::Close;
 use super::hub::Hub;
+use super::sidecar::Sidecar;
 use crate::causes::Causes;
 use crate::db::Database;
 use crate::db::consumers::{Consumer, Position};
@@ -54,16 +55,21 @@ impl Acks {
             }
         }
     }
+}
 
-    /// Writes again and again, and a last time at the end.
-    pub(super) async fn run(&self, database: Database, hub: &Hub, end: CancellationToken) {
-        let mut ticks = interval(INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => self.flush(&database, hub).await,
-                () = end.cancelled() => return self.flush(&database, hub).await,
-            }
+/// Writes again and again, and a last time at the end: positions of consumers, and what subscriptions have acknowledged.
+pub(super) async fn run(sidecar: Arc<Sidecar>, end: CancellationToken) {
+    let mut ticks = interval(INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let ended = tokio::select! {
+            _ = ticks.tick() => false,
+            () = end.cancelled() => true,
+        };
+        sidecar.acks.flush(&sidecar.database, &sidecar.hub).await;
+        sidecar.claims.flush(&sidecar).await;
+        if ended {
+            return;
         }
     }
 }

@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use super::close::Close;
 use super::filter::Filter;
 use super::flavor::Flavor;
+use super::ledger::{Ledger, Verdict};
 use super::topic::{Ring, Topic};
 use super::wire::frame;
 
@@ -85,6 +86,8 @@ pub(super) struct Out {
     queue: VecDeque<Bytes>,
     /// What it wants.
     filter: Arc<Filter>,
+    /// What it has yet to acknowledge, where it acknowledges event by event.
+    pub(super) ledger: Option<Box<Ledger>>,
 }
 
 /// What came of writing.
@@ -116,6 +119,7 @@ impl Connection {
             partial: None,
             queue: VecDeque::new(),
             filter,
+            ledger: None,
         };
         Self {
             id,
@@ -324,15 +328,13 @@ impl Out {
             let ring = connection.topic.ring();
             if self.live && self.next < ring.base() && self.closing.is_none() {
                 // What comes next is no longer there.
-                drop(ring);
-                self.closing = Some(Close::Slow);
-                self.queue.clear();
-                self.queue
-                    .push_back(frame::close(Close::Slow.code(), Close::Slow.reason()));
-                connection.wake.notify_one();
+                self.cut(connection);
                 continue;
             }
-            match self.write_batch(connection, stream, &ring) {
+            let from = self.next;
+            let written = self.write_batch(connection, stream, &ring);
+            self.note(&ring, from, connection);
+            match written {
                 Ok(true) => {}
                 Ok(false) => return Written::All,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Written::Blocked,
@@ -342,6 +344,29 @@ impl Out {
                     return Written::Over;
                 }
             }
+        }
+    }
+
+    /// It cannot be given the next event in time.
+    fn cut(&mut self, connection: &Connection) {
+        self.closing = Some(Close::Slow);
+        self.queue.clear();
+        self.queue
+            .push_back(frame::close(Close::Slow.code(), Close::Slow.reason()));
+        connection.wake.notify_one();
+    }
+
+    /// Remembers what was sent since, where it is to be acknowledged.
+    fn note(&mut self, ring: &Ring, from: u64, connection: &Connection) {
+        let Some(ledger) = &mut self.ledger else {
+            return;
+        };
+        let sent = (from..self.next).filter_map(|place| ring.get(place));
+        let mut wanted = sent.filter(|entry| self.filter.wants(&entry.event));
+        // The first one too many freezes it: of those after it nothing is remembered either.
+        let slow = wanted.any(|entry| ledger.sent(&entry.event, &entry.stem) == Verdict::Slow);
+        if slow && self.closing.is_none() {
+            self.cut(connection);
         }
     }
 

@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::vzaps;
 use super::wire::frame::{TEXT, frame};
 use crate::db::tail::Event;
 use crate::dialect::{Dialect, Identity, Parts, envelope};
@@ -24,6 +25,8 @@ pub enum Flavor {
     RyzeResume,
     /// The same with media.
     RyzeMediaResume,
+    /// An event as `VZaps` clients take it.
+    Vzaps,
 }
 
 /// What envelopes tell of an instance.
@@ -41,13 +44,14 @@ pub struct Profile {
 
 impl Flavor {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Stream,
         Self::Sse,
         Self::Ryze,
         Self::RyzeMedia,
         Self::RyzeResume,
         Self::RyzeMediaResume,
+        Self::Vzaps,
     ];
 
     /// Whose names for events its clients use.
@@ -57,11 +61,27 @@ impl Flavor {
             Self::Ryze | Self::RyzeMedia | Self::RyzeResume | Self::RyzeMediaResume => {
                 Dialect::Ryze
             }
+            Self::Vzaps => Dialect::Vzaps,
         }
     }
 
     /// The finished frame of an event; `cursor` is where a reader is after it.
     pub fn frame(self, event: &Event, profile: &Profile, cursor: &str) -> Bytes {
+        if self == Self::Vzaps {
+            return vzaps::event_frame(event, profile);
+        }
+        let body = self.body(event, profile);
+        match self {
+            Self::Sse => sse(&body, cursor),
+            Self::Stream | Self::RyzeResume | Self::RyzeMediaResume => {
+                frame(TEXT, &with_cursor(&body, cursor))
+            }
+            Self::Ryze | Self::RyzeMedia | Self::Vzaps => frame(TEXT, &body),
+        }
+    }
+
+    /// The envelope.
+    fn body(self, event: &Event, profile: &Profile) -> Bytes {
         let id = event.public_id();
         let lean;
         let data = match self {
@@ -71,9 +91,8 @@ impl Flavor {
             }
             _ => &event.data,
         };
-        let dialect = self.dialect();
-        let body = envelope(
-            dialect,
+        envelope(
+            self.dialect(),
             &Parts {
                 event_id: &id,
                 event_type: &event.event_type,
@@ -87,14 +106,7 @@ impl Flavor {
                 occurred_at: event.occurred_at,
                 data,
             },
-        );
-        match self {
-            Self::Ryze | Self::RyzeMedia => frame(TEXT, &body),
-            Self::Stream | Self::RyzeResume | Self::RyzeMediaResume => {
-                frame(TEXT, &with_cursor(&body, cursor))
-            }
-            Self::Sse => sse(&body, cursor),
-        }
+        )
     }
 }
 
@@ -117,7 +129,7 @@ fn sse(body: &[u8], cursor: &str) -> Bytes {
 }
 
 /// The data without base64 media, in the places where `postrider.without_media_base64` removes it; none where it has none.
-fn without_media(data: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn without_media(data: &[u8]) -> Option<Vec<u8>> {
     let marker = br#""base64""#;
     data.windows(marker.len()).find(|window| window == marker)?;
     let mut value: Value = serde_json::from_slice(data).ok()?;

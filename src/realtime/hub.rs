@@ -341,6 +341,11 @@ impl Hub {
         self.connections().values().cloned().collect()
     }
 
+    /// The one of this number.
+    pub(super) fn connection(&self, id: u64) -> Option<Arc<Connection>> {
+        self.connections().get(&id).cloned()
+    }
+
     /// Ends one connection, as an operator. False where there is none of this number.
     pub fn kick(&self, id: u64) -> bool {
         self.close(id, Close::Kicked)

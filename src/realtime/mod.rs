@@ -15,6 +15,7 @@
 //! 1. A [`Flavor`] for each form of frame it sends, made from an event, a profile and a cursor.
 //! 2. A file in `doors/` that turns its request into an [`Opening`], and a line in `doors::router`.
 //! 3. Where clients send something: an arm where `session` takes a text.
+//! 4. Where they acknowledge event by event: a subscription taken from `claims`, whose `ledger` goes with the [`Opening`].
 //!
 //! # Guarantees
 //!
@@ -23,6 +24,7 @@
 //! One that cannot be given the next event is closed with a code that says why. Nothing waits for a slow one.
 
 mod acks;
+mod claims;
 pub mod close;
 pub mod connection;
 mod doors;
@@ -30,12 +32,14 @@ pub mod filter;
 pub mod flavor;
 mod follow;
 pub mod hub;
+mod ledger;
 mod protocol;
 mod pulse;
 mod replay;
 pub mod session;
 pub mod sidecar;
 pub mod topic;
+mod vzaps;
 pub mod wire;
 mod writers;
 
@@ -118,7 +122,9 @@ pub fn start(config: &Config, equipment: Equipment) -> (Arc<Sidecar>, Router) {
             .map(token::digest)
             .collect(),
         inbound_bytes_max: settings.inbound_bytes_max,
+        name: format!("{:016x}", rand::random::<u64>()),
         acks: acks::Acks::default(),
+        claims: claims::Claims::default(),
         clock: Arc::default(),
     });
     let heartbeat = Heartbeat {
@@ -153,12 +159,7 @@ fn run(sidecar: &Arc<Sidecar>, heartbeat: Heartbeat, drain_max: Duration) {
         pulse::run(hub, clock, heartbeat, tasks.hard().clone()),
     );
     let (acking, end) = (Arc::clone(sidecar), tasks.hard().clone());
-    tasks.serve("socket acks", async move {
-        acking
-            .acks
-            .run(acking.database.clone(), &acking.hub, end)
-            .await;
-    });
+    tasks.serve("socket acks", acks::run(acking, end));
     let draining = Arc::clone(sidecar);
     tasks.spawn(
         "socket drain",

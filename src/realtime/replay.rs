@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::connection::Connection;
 use super::topic::Entry;
-use crate::db::tail::{Cursor, Event, Stem, Stretch};
+use crate::db::tail::{Cursor, Event, Stem, Stretch, earliest};
 use crate::db::{Database, Error};
 
 /// Frames at once.
@@ -78,6 +78,20 @@ impl Replay {
         }
     }
 
+    /// From the oldest event that is kept to the boundary.
+    pub(super) fn of_all(boundary: &Cursor) -> Self {
+        Self::new(&earliest(boundary), boundary, None)
+    }
+
+    /// The same end, from the oldest event that is kept.
+    pub(super) fn anew(self) -> Option<Self> {
+        let last = self.halves.back()?;
+        Some(Self::of_all(&Cursor::at(
+            last.from.epoch,
+            last.from.after.clone(),
+        )))
+    }
+
     /// The next frames; none at the end. They may be none of those wanted: then there are no frames, but more to come.
     pub(super) async fn next(
         &mut self,
@@ -113,8 +127,13 @@ impl Replay {
             .ready
             .drain(..count)
             .filter(|(event, _)| filter.wants(event));
+        let mut out = connection.out();
         let frames = frames.filter_map(|(event, stem)| {
             let profile = profile.as_ref()?;
+            if let Some(ledger) = &mut out.ledger {
+                // It stops asking before the window is full.
+                ledger.sent(&event, &stem);
+            }
             Some(
                 connection
                     .flavor

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use hyper_util::server::conn::auto::upgrade::downcast;
+use hyper_util::server::conn::auto::upgrade::{Parts, downcast};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -17,9 +17,11 @@ use super::connection::{Connection, Outlet, Peer};
 use super::filter::Filter;
 use super::flavor::{Flavor, Profile};
 use super::hub::Admission;
+use super::ledger::Ledger;
 use super::protocol;
 use super::replay::{Broken, Replay};
 use super::sidecar::Sidecar;
+use super::vzaps;
 use super::wire::frame::{PONG, frame};
 use super::wire::parse::{Message, Parser};
 use crate::causes::Causes;
@@ -30,6 +32,10 @@ use crate::db::tail::Origin;
 const READ_BYTES: usize = 4096;
 /// How long closing may take.
 const CLOSING_MAX: Duration = Duration::from_secs(5);
+/// How long a client that is given what it missed may acknowledge nothing.
+const ACKNOWLEDGING_MAX: Duration = Duration::from_secs(10);
+/// Events that are read at once to be sent once more.
+const AGAIN_AT_ONCE: usize = 16;
 
 /// A connection as its door lets it in.
 #[derive(Debug)]
@@ -46,8 +52,19 @@ pub struct Opening {
     pub origin: Option<Origin>,
     /// The durable consumer it is.
     pub consumer: Option<Consumer>,
+    /// Whether it acknowledges event by event, and what it has not.
+    pub acknowledges: Option<Acknowledging>,
     /// Its place among the connections.
     pub admission: Admission,
+}
+
+/// A client that acknowledges event by event.
+#[derive(Debug)]
+pub struct Acknowledging {
+    /// What it has yet to acknowledge.
+    pub(super) ledger: Box<Ledger>,
+    /// Events to be sent once more, before all others.
+    pub(super) again: Vec<i64>,
 }
 
 /// What the task has.
@@ -55,6 +72,8 @@ struct Session {
     sidecar: Arc<Sidecar>,
     connection: Arc<Connection>,
     parser: Parser,
+    /// Events to be sent once more, before the rest.
+    again: Vec<i64>,
     replay: Option<Replay>,
     consumer: Option<Consumer>,
     /// The other end has closed, or is gone.
@@ -63,11 +82,13 @@ struct Session {
 
 /// Serves a socket once its upgrade is through.
 pub(super) async fn serve(sidecar: Arc<Sidecar>, upgrade: OnUpgrade, opening: Opening) {
-    let Ok(upgraded) = upgrade.await else {
-        return;
-    };
-    let Ok(parts) = downcast::<TokioIo<TcpStream>>(upgraded) else {
-        tracing::error!("an upgraded connection is no TCP stream: it cannot be served");
+    let Some(parts) = socket(upgrade).await else {
+        if let Some(acknowledging) = opening.acknowledges {
+            sidecar
+                .claims
+                .give_back(&sidecar, &acknowledging.ledger)
+                .await;
+        }
         return;
     };
     let outlet = Outlet::Socket(parts.io.into_inner());
@@ -82,17 +103,32 @@ pub(super) async fn serve(sidecar: Arc<Sidecar>, upgrade: OnUpgrade, opening: Op
         sidecar: Arc::clone(&sidecar),
         connection: Arc::clone(&connection),
         parser: Parser::default(),
+        again: Vec::new(),
         replay: None,
         consumer: opening.consumer,
         left: false,
     };
+    if let Some(acknowledging) = opening.acknowledges {
+        connection.out().ledger = Some(acknowledging.ledger);
+        session.again = acknowledging.again;
+    }
     if session.begin(opening.origin.as_ref()).await {
         session.take_in(&parts.read_buf);
         session.run().await;
     }
+    sidecar.claims.leave(&sidecar, &connection).await;
     session.end().await;
     sidecar.hub.forget(&connection);
     drop(opening.admission);
+}
+
+/// The connection behind an upgrade, and what was read of it already. None where the client left before.
+async fn socket(upgrade: OnUpgrade) -> Option<Parts<TokioIo<TcpStream>>> {
+    let parts = downcast::<TokioIo<TcpStream>>(upgrade.await.ok()?);
+    if parts.is_err() {
+        tracing::error!("an upgraded connection is no TCP stream: it cannot be served");
+    }
+    parts.ok()
 }
 
 impl Session {
@@ -118,14 +154,59 @@ impl Session {
         true
     }
 
+    /// Sends some of the events that were not acknowledged once more.
+    async fn send_again(&mut self) {
+        let rest = self.again.split_off(self.again.len().min(AGAIN_AT_ONCE));
+        let ids = std::mem::replace(&mut self.again, rest);
+        let connection = &self.connection;
+        let instance = connection.topic.instance;
+        match self.sidecar.database.events_by_id(instance, &ids).await {
+            Ok(events) => {
+                if let Some(ledger) = &mut connection.out().ledger {
+                    // Those that are no longer kept cannot be sent, so nobody will acknowledge them.
+                    ledger.forget(&ids, &events);
+                }
+                let profile = connection.topic.ring().profile().cloned();
+                let frames = events.iter().zip(profile.iter().cycle());
+                let frames =
+                    frames.map(|(event, profile)| connection.flavor.frame(event, profile, ""));
+                connection.send_all(frames.collect());
+            }
+            Err(error) => {
+                tracing::warn!(error = %Causes(&error), "what a client has not acknowledged could not be read");
+                connection.close(Close::Unavailable);
+            }
+        }
+    }
+
     /// Until either end closes.
     async fn run(&mut self) {
         while !self.left && !self.connection.is_ending() {
             if self.replay.is_some() && self.connection.queued() == 0 {
-                self.replay_more().await;
+                if !self.again.is_empty() {
+                    self.send_again().await;
+                } else if self.has_room() {
+                    self.replay_more().await;
+                } else if timeout(ACKNOWLEDGING_MAX, self.wait()).await.is_err() {
+                    // It acknowledges nothing: it will be sent all of this again, but it is not kept waiting.
+                    self.freeze();
+                }
                 continue;
             }
             self.wait().await;
+        }
+    }
+
+    /// Whether it has acknowledged enough to be sent more of what it missed.
+    fn has_room(&self) -> bool {
+        let out = self.connection.out();
+        out.ledger.as_ref().is_none_or(|ledger| ledger.has_room())
+    }
+
+    /// No more is remembered of what it has not acknowledged.
+    fn freeze(&self) {
+        if let Some(ledger) = &mut self.connection.out().ledger {
+            ledger.freeze();
         }
     }
 
@@ -168,11 +249,24 @@ impl Session {
                 self.replay = None;
                 self.connection.go_live();
             }
+            Err(Broken::Gap) if self.connection.out().ledger.is_some() => self.begin_anew(),
             Err(Broken::Gap) => self.connection.close(Close::Expired),
             Err(Broken::Away(error)) => {
                 tracing::warn!(error = %Causes(&error), "what a client missed could not be read");
                 self.connection.close(Close::Unavailable);
             }
+        }
+    }
+
+    /// What it missed is no longer all there, and it cannot be told: it is given what there is.
+    fn begin_anew(&mut self) {
+        tracing::warn!(
+            connection = self.connection.id,
+            "events were removed before a client acknowledged them: it goes on with the oldest there is"
+        );
+        self.replay = self.replay.take().and_then(Replay::anew);
+        if self.replay.is_none() {
+            self.connection.close(Close::Expired);
         }
     }
 
@@ -215,20 +309,36 @@ impl Session {
                 self.connection.send(frame(PONG, &payload));
             }
             Message::Ping(_) | Message::Pong | Message::Binary(_) => {}
-            Message::Text(text) => {
-                if self.connection.flavor == Flavor::Stream {
-                    protocol::obey(
-                        &self.sidecar,
-                        &self.connection,
-                        self.consumer.as_ref(),
-                        &text,
-                    );
-                }
-            }
+            Message::Text(text) => self.heed(&text),
             Message::Close(_) => {
                 self.connection.close(Close::Normal);
                 self.left = true;
             }
+        }
+    }
+
+    /// What a client says.
+    fn heed(&self, text: &str) {
+        match self.connection.flavor {
+            Flavor::Stream => {
+                protocol::obey(
+                    &self.sidecar,
+                    &self.connection,
+                    self.consumer.as_ref(),
+                    text,
+                );
+            }
+            Flavor::Vzaps => {
+                let Some((id, nonce)) = vzaps::acknowledged(text) else {
+                    return;
+                };
+                let mut out = self.connection.out();
+                let ledger = out.ledger.as_mut();
+                if ledger.is_some_and(|ledger| ledger.acknowledge(id, nonce)) {
+                    self.sidecar.claims.changed(&self.connection);
+                }
+            }
+            _ => {}
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::acks::Acks;
+use super::claims::Claims;
 use super::close::Close;
 use super::connection::Connection;
 use super::hub::Hub;
@@ -19,7 +20,7 @@ use crate::db::tail::{Cursor, Gap, Origin, earliest};
 use crate::lifecycle::Tasks;
 
 /// How long a step, or the place of a cursor, is waited for.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Shared by all doors.
 #[derive(Debug)]
@@ -40,8 +41,12 @@ pub struct Sidecar {
     pub configured: Vec<TokenDigest>,
     /// The longest message a client may send.
     pub inbound_bytes_max: usize,
+    /// By which subscriptions know who holds them; another one each time it is started.
+    pub name: String,
     /// Positions of durable consumers, on their way to the table.
     pub(super) acks: Acks,
+    /// Subscriptions that are held, and what they have acknowledged.
+    pub(super) claims: Claims,
     /// Ticks of the pulse.
     pub(super) clock: Arc<Clock>,
 }

@@ -18,7 +18,7 @@ pub struct Entry {
     /// The event.
     pub event: Event,
     /// The cursors of its step.
-    stem: Arc<Stem>,
+    pub(super) stem: Arc<Stem>,
     /// By flavor.
     frames: [OnceLock<Bytes>; Flavor::ALL.len()],
 }

@@ -20,7 +20,7 @@ use crate::realtime::flavor::Profile;
 use crate::realtime::sidecar::Sidecar;
 
 /// Longer than any token; what is longer is not looked at.
-const TOKEN_BYTES_MAX: usize = 4096;
+pub(super) const TOKEN_BYTES_MAX: usize = 4096;
 
 /// The value of a query parameter; an empty one counts as absent.
 pub(super) fn query(parts: &Parts, name: &str) -> Option<String> {
@@ -82,7 +82,7 @@ pub(super) async fn admitted(
 }
 
 /// What a token is good for.
-async fn access(sidecar: &Sidecar, token: &SecretString) -> Result<Access, Refusal> {
+pub(super) async fn access(sidecar: &Sidecar, token: &SecretString) -> Result<Access, Refusal> {
     let digest = digest(token);
     // All are compared, each in constant time.
     let configured = sidecar

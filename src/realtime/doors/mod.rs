@@ -5,6 +5,7 @@ mod refusal;
 mod ryze;
 mod sse;
 mod stream;
+mod vzaps;
 
 use std::sync::Arc;
 
@@ -18,5 +19,6 @@ pub(super) fn router(sidecar: Arc<Sidecar>) -> Router {
     Router::new()
         .route("/v1/instances/{instance}/stream", get(stream::open))
         .route("/ws/{instance}", get(ryze::open))
+        .route("/events/ws", get(vzaps::open))
         .with_state(sidecar)
 }

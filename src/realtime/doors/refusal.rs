@@ -96,6 +96,13 @@ impl Refusal {
         self.with_wait((self.status(), Json(body)).into_response())
     }
 
+    /// As `VZaps` says it.
+    pub(super) fn vzaps(&self) -> Response {
+        let status = self.status();
+        let body = json!({"code": status.as_u16(), "success": false, "error": self.message()});
+        self.with_wait((status, Json(body)).into_response())
+    }
+
     /// Says when to try again, where that may help.
     fn with_wait(&self, mut response: Response) -> Response {
         if self.status() == StatusCode::SERVICE_UNAVAILABLE {

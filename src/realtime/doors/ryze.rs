@@ -86,6 +86,7 @@ async fn opening(sidecar: &Arc<Sidecar>, parts: &Parts, named: &str) -> Result<O
         filter: Filter::new(Dialect::Ryze, configured.events),
         origin,
         consumer: None,
+        acknowledges: None,
         admission,
     })
 }

@@ -107,6 +107,7 @@ async fn opening(
         filter,
         origin,
         consumer,
+        acknowledges: None,
         admission,
     })
 }

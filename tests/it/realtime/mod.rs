@@ -1,5 +1,7 @@
 //! The sidecar's doors, with a raw client.
 
+mod vzaps;
+
 use std::sync::Arc;
 use std::time::Duration;
 

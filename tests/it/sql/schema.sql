@@ -5143,11 +5143,144 @@ COMMENT ON COLUMN postrider.request_counts.requests IS 'How many requests came i
 
 
 --
+-- Name: sidecars; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.sidecars (
+    name text NOT NULL,
+    alive_until timestamp with time zone NOT NULL
+);
+
+
+--
+-- Name: TABLE sidecars; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.sidecars IS 'Processes that hold subscriptions. What one that is no longer alive held is free.';
+
+
+--
+-- Name: COLUMN sidecars.name; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.sidecars.name IS 'Another one each time it is started.';
+
+
+--
+-- Name: COLUMN sidecars.alive_until; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.sidecars.alive_until IS 'It says so again every second, while it holds any.';
+
+
+--
 -- Name: signing_secrets_id_seq; Type: SEQUENCE; Schema: postrider; Owner: -
 --
 
 ALTER TABLE postrider.signing_secrets ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME postrider.signing_secrets_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: subscriptions; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.subscriptions (
+    id bigint NOT NULL,
+    instance_id bigint NOT NULL,
+    key text NOT NULL,
+    cursor text NOT NULL,
+    unacknowledged bigint[] DEFAULT '{}'::bigint[] NOT NULL,
+    holder text,
+    claim bigint DEFAULT 1 NOT NULL,
+    taken_at timestamp with time zone DEFAULT now() NOT NULL,
+    left_at timestamp with time zone
+)
+WITH (fillfactor='50');
+
+
+--
+-- Name: TABLE subscriptions; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.subscriptions IS 'Subscriptions of GET /events/ws. Delete a row to forget one.';
+
+
+--
+-- Name: COLUMN subscriptions.id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.subscriptions.id IS 'Private key.';
+
+
+--
+-- Name: COLUMN subscriptions.instance_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.subscriptions.instance_id IS 'Whose events it hears.';
+
+
+--
+-- Name: COLUMN subscriptions.key; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.subscriptions.key IS 'Who asks for what: the digest of the client token and the names of the events.';
+
+
+--
+-- Name: COLUMN subscriptions.cursor; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.subscriptions.cursor IS 'Everything up to here has been acknowledged, or stands in unacknowledged.';
+
+
+--
+-- Name: COLUMN subscriptions.unacknowledged; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.subscriptions.unacknowledged IS 'Events before the cursor, by id, that were sent and not acknowledged.';
+
+
+--
+-- Name: COLUMN subscriptions.holder; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.subscriptions.holder IS 'The process whose client it is; null where nobody is connected.';
+
+
+--
+-- Name: COLUMN subscriptions.claim; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.subscriptions.claim IS 'Rises with each connection; the latest counts.';
+
+
+--
+-- Name: COLUMN subscriptions.taken_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.subscriptions.taken_at IS 'When somebody last connected.';
+
+
+--
+-- Name: COLUMN subscriptions.left_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.subscriptions.left_at IS 'When its client last left, as far as we know.';
+
+
+--
+-- Name: subscriptions_id_seq; Type: SEQUENCE; Schema: postrider; Owner: -
+--
+
+ALTER TABLE postrider.subscriptions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME postrider.subscriptions_id_seq
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
@@ -5692,11 +5825,27 @@ ALTER TABLE ONLY postrider.schedules
 
 
 --
+-- Name: sidecars sidecars_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.sidecars
+    ADD CONSTRAINT sidecars_pkey PRIMARY KEY (name);
+
+
+--
 -- Name: signing_secrets signing_secrets_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
 --
 
 ALTER TABLE ONLY postrider.signing_secrets
     ADD CONSTRAINT signing_secrets_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: subscriptions subscriptions_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.subscriptions
+    ADD CONSTRAINT subscriptions_pkey PRIMARY KEY (id);
 
 
 --
@@ -5851,6 +6000,13 @@ CREATE INDEX signing_secrets_by_endpoint ON postrider.signing_secrets USING btre
 --
 
 CREATE INDEX signing_secrets_unsealed ON postrider.signing_secrets USING btree (id) WHERE (secret !~~ 'sealed:%'::text);
+
+
+--
+-- Name: subscriptions_key; Type: INDEX; Schema: postrider; Owner: -
+--
+
+CREATE INDEX subscriptions_key ON postrider.subscriptions USING btree (instance_id, key);
 
 
 --
@@ -6060,6 +6216,14 @@ ALTER TABLE ONLY postrider.instances
 
 ALTER TABLE ONLY postrider.signing_secrets
     ADD CONSTRAINT signing_secrets_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES postrider.endpoints(id) ON DELETE CASCADE;
+
+
+--
+-- Name: subscriptions subscriptions_instance_id_fkey; Type: FK CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.subscriptions
+    ADD CONSTRAINT subscriptions_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES postrider.instances(id) ON DELETE CASCADE;
 
 
 --

@@ -105,6 +105,11 @@ impl WorkerBuilder {
 
     /// Starts the real program, with a configuration file in a directory of its own.
     pub(crate) fn spawn(self) -> Process {
+        self.spawn_as("worker")
+    }
+
+    /// The same with other roles, separated by commas.
+    pub(crate) fn spawn_as(self, roles: &str) -> Process {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("postrider.toml");
         std::fs::write(&file, self.file()).unwrap();
@@ -112,7 +117,7 @@ impl WorkerBuilder {
         let child = Command::new(env!("CARGO_BIN_EXE_postrider"))
             .arg("--config")
             .arg(&file)
-            .args(["serve", "--role", "worker"])
+            .args(["serve", "--role", roles])
             .env("DATABASE_URL", self.options.to_url_lossy().to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
