@@ -188,12 +188,19 @@ impl OwnCluster {
 
     /// Kills the server as the kernel would when memory runs out. Every session is cut, nothing is flushed.
     pub(crate) async fn kill_immediately(&mut self) {
+        self.signal(Signal::SIGKILL);
+        self.ended().await;
+    }
+
+    /// Sends the server a signal: SIGQUIT is what `pg_ctl stop -m immediate` sends.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let process = self.cluster().process_id().cast_signed();
+        kill(Pid::from_raw(process), signal).unwrap();
+    }
+
+    /// Waits until the server has ended.
+    pub(crate) async fn ended(&mut self) {
         let cluster = self.cluster.take().expect("the server runs");
-        kill(
-            Pid::from_raw(cluster.process_id().cast_signed()),
-            Signal::SIGKILL,
-        )
-        .unwrap();
         cluster.exited().await;
     }
 
