@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::cursor::Epoch;
 use super::read::xid;
-use crate::db::Error;
+use crate::db::{Error, answered};
 
 /// `object_not_in_prerequisite_state`.
 pub(super) const NOT_NOW: &str = "55000";
@@ -37,55 +37,73 @@ impl Place {
 /// Finds out where we are, and makes sure that the events carry transaction ids of this cluster. After a restore elsewhere
 /// they do not: such ids are replaced by one that every snapshot sees.
 pub(super) async fn arrive(connection: &mut PgConnection) -> Result<Place, Error> {
-    let doing = "find out which cluster this is";
-    // In a transaction, as all that is not prepared by name: behind a pooler, the second half of a statement may come to
-    // another server.
-    let mut transaction = connection.begin().await.map_err(Error::doing(doing))?;
-    let row = sqlx::query(
-        "-- tail.arrive: the cluster, and whose ids the events carry
-        select (select system_identifier from pg_control_system())::text as system
-          , (select oid from pg_database where datname = current_database())::text as database
-          , (select home.system_identifier from postrider.tail_home home) as home
-          , (select seqcache from pg_sequence where seqrelid = 'postrider.events_id_seq'::regclass) as drawn_ahead
-          , pg_is_in_recovery() as is_standby",
-    )
-    .persistent(false)
-    .fetch_one(&mut *transaction)
-    .await
-    .map_err(Error::doing(doing))?;
-    transaction.commit().await.map_err(Error::doing(doing))?;
-    let (place, home, drawn_ahead, is_standby) = (|| {
-        let place = Place {
-            system: row.try_get("system")?,
-            database: row.try_get("database")?,
-        };
-        let home: Option<String> = row.try_get("home")?;
-        let drawn_ahead: i64 = row.try_get("drawn_ahead")?;
-        Ok((place, home, drawn_ahead, row.try_get("is_standby")?))
-    })()
-    .map_err(Error::doing(doing))?;
-    if drawn_ahead != 1 {
+    let seen = answered(look(connection)).await?;
+    if seen.drawn_ahead != 1 {
         return Err(Error::Refused {
             code: NOT_NOW.to_owned(),
             message: format!(
-                "the sequence postrider.events_id_seq hands out {drawn_ahead} ids at a time; events could be missed so"
+                "the sequence postrider.events_id_seq hands out {} ids at a time; events could be missed so",
+                seen.drawn_ahead
             ),
             hint: Some("alter sequence postrider.events_id_seq cache 1;".to_owned()),
         });
     }
-    if is_standby {
+    if seen.is_standby {
         return Err(standby());
     }
-    if home.as_ref() != Some(&place.system) {
-        settle(connection, &place, home.is_some()).await?;
+    if seen.home.as_ref() != Some(&seen.place.system) {
+        settle(connection, &seen.place, seen.home.is_some()).await?;
     }
-    Ok(place)
+    Ok(seen.place)
+}
+
+/// What is seen on arrival.
+struct Seen {
+    place: Place,
+    /// The cluster whose ids the events carry.
+    home: Option<String>,
+    /// How many ids the sequence of events hands out at a time.
+    drawn_ahead: i64,
+    is_standby: bool,
+}
+
+/// Looks around.
+async fn look(connection: &mut PgConnection) -> Result<Seen, Error> {
+    let looking = async {
+        // In a transaction, as all that is not prepared by name: behind a pooler, the second half of a statement may come to
+        // another server.
+        let mut transaction = connection.begin().await?;
+        let row = sqlx::query(
+            "-- tail.arrive: the cluster, and whose ids the events carry
+            select (select system_identifier from pg_control_system())::text as system
+              , (select oid from pg_database where datname = current_database())::text as database
+              , (select home.system_identifier from postrider.tail_home home) as home
+              , (select seqcache from pg_sequence where seqrelid = 'postrider.events_id_seq'::regclass) as drawn_ahead
+              , pg_is_in_recovery() as is_standby",
+        )
+        .persistent(false)
+        .fetch_one(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(Seen {
+            place: Place {
+                system: row.try_get("system")?,
+                database: row.try_get("database")?,
+            },
+            home: row.try_get("home")?,
+            drawn_ahead: row.try_get("drawn_ahead")?,
+            is_standby: row.try_get("is_standby")?,
+        })
+    };
+    looking
+        .await
+        .map_err(Error::doing("find out which cluster this is"))
 }
 
 /// The server only follows another.
 pub(super) fn standby() -> Error {
     Error::Refused {
- code: NOT_NOW.to_owned(),
+        code: NOT_NOW.to_owned(),
         message: "this server is a standby, which does not know what transactions are running on its primary".to_owned(),
         hint: Some("Point database.url at the primary.".to_owned()),
     }

@@ -106,12 +106,17 @@ use self::epoch::{NOT_NOW, Place, arrive, enter, standby};
 use self::marks::Marks;
 use self::read::{Read, parse, read, xid};
 use super::statements::begin_with;
-use super::{Error, Line, Route, answered};
+use super::{Error, Line, Route};
 
 /// How many events handed out are remembered, to know after a crash what survived it.
 const HANDED_OUT_MAX: usize = 16_384;
 /// Whoever connects to a server that is just being killed may never be answered.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// A step takes milliseconds, so a connection that is silent for this long was most likely cut without a word …
+const PATIENCE_FIRST: Duration = Duration::from_secs(5);
+/// … or the step is a long one, behind a long transaction: each time it is given twice as long, up to more than the server
+/// gives it.
+const PATIENCE_MAX: Duration = Duration::from_secs(45);
 /// A step is tried so often; each time a crash may have come between.
 const TRIES_MAX: usize = 4;
 
@@ -174,6 +179,8 @@ pub struct Tail {
     latest_mark: Option<DatedMark>,
     /// The last events handed out: id, nonce, transaction.
     handed_out: VecDeque<(i64, i32, u64)>,
+    /// How long the next step may take.
+    patience: Duration,
 }
 
 /// A connection, and where it leads.
@@ -205,6 +212,7 @@ impl Tail {
             last_id: None,
             latest_mark: None,
             handed_out: VecDeque::new(),
+            patience: PATIENCE_FIRST,
         }
     }
 
@@ -215,7 +223,14 @@ impl Tail {
             None => connect(&self.options).await?,
         };
         // Not put back when it fails: a new connection knows no half-read answer.
-        let step = answered(Box::pin(self.step_on(&mut line))).await?;
+        let patience = self.patience;
+        let step = timeout(patience, Box::pin(self.step_on(&mut line))).await;
+        let Ok(step) = step else {
+            self.patience = (patience * 2).min(PATIENCE_MAX);
+            return Err(Error::Silent(patience));
+        };
+        let step = step?;
+        self.patience = PATIENCE_FIRST;
         self.line = Some(line);
         Ok(step)
     }
@@ -247,6 +262,7 @@ impl Tail {
         for _ in 0..TRIES_MAX {
             let position = match &self.position {
                 Some(position) => position.clone(),
+                // Not kept before it has been read from: it may be of before a crash that comes now.
                 None => self.begin(&mut line.connection).await?,
             };
             let stretch = Stretch {
@@ -309,13 +325,11 @@ impl Tail {
         let snapshot: Snapshot = parse(&row, "snapshot").map_err(Error::doing(doing))?;
         self.last_id = Some(row.try_get("last_id").map_err(Error::doing(doing))?);
         let snapshot = Arc::new(snapshot);
-        let position = Position {
+        Ok(Position {
             before: Arc::clone(&snapshot),
             after: snapshot,
             id: None,
-        };
-        self.position = Some(position.clone());
-        Ok(position)
+        })
     }
 
     /// A reading in the epoch we know becomes a step.
