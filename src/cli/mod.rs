@@ -19,6 +19,7 @@ mod moment;
 mod output;
 mod pg;
 mod queue;
+mod realtime;
 mod secret;
 mod serve;
 mod session;
@@ -51,6 +52,8 @@ pub enum Command {
     Demo(demo::Arguments),
     /// Deliver until told to stop; with no database configured, over a private Postgres
     Serve(serve::Arguments),
+    /// Only stream events over sockets, beside others that deliver them
+    Realtime(realtime::Arguments),
     /// Bring the schema up to date; safe under load, and by several at once
     Migrate(migrate::Arguments),
     /// Create, list, show and delete instances (the tenants), and their tokens
@@ -85,6 +88,7 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Demo(arguments) => demo::run(&cli.globals, &arguments).await,
         Command::Serve(arguments) => serve::run(&cli.globals, &arguments).await,
+        Command::Realtime(arguments) => realtime::run(&cli.globals, &arguments).await,
         Command::Migrate(arguments) => migrate::run(&cli.globals, &arguments).await,
         Command::Instance(arguments) => instance::run(&cli.globals, &arguments).await,
         Command::Token(arguments) => token::run(&cli.globals, &arguments).await,

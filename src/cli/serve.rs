@@ -19,16 +19,21 @@ pub struct Arguments {
 
 /// Serves.
 pub(super) async fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let config = globals.start()?;
-    let app = App::start(config).await?;
-    // Met at the very end: between the conditions of two parts the process must not look ready.
-    let started = app.readiness.condition("process", "starting");
-    let source = Source::open(&app.config).await?;
     let roles = if arguments.role.is_empty() {
         &Role::ALL[..]
     } else {
         &arguments.role
     };
+    run_roles(globals, roles).await
+}
+
+/// Runs these roles until told to stop.
+pub(super) async fn run_roles(globals: &Globals, roles: &[Role]) -> anyhow::Result<ExitCode> {
+    let config = globals.start()?;
+    let app = App::start(config).await?;
+    // Met at the very end: between the conditions of two parts the process must not look ready.
+    let started = app.readiness.condition("process", "starting");
+    let source = Source::open(&app.config).await?;
     Roles::new(&app, source.route.clone()).start(roles).await?;
     if let Some(cluster) = &source.cluster
         && roles.contains(&Role::Api)

@@ -31,6 +31,9 @@ pub struct Realtime {
     pub connections_per_token_max: usize,
     /// The longest message of a client.
     pub inbound_bytes_max: usize,
+    /// How long the log is still followed when nobody is connected any more.
+    #[serde(rename = "linger_s", deserialize_with = "fields::seconds")]
+    pub linger: Duration,
     /// Origins of web pages that may connect.
     pub origins: Vec<String>,
 }
@@ -61,5 +64,6 @@ impl Realtime {
             self.inbound_bytes_max,
             1024..=16 << 20,
         );
+        check.range("realtime.linger_s", self.linger.as_secs(), 0..=86_400);
     }
 }

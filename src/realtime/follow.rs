@@ -1,4 +1,8 @@
-//! The tail's task: step after step into the hub, woken by the doorbell.
+//! The tail's task: step after step into the hub, woken by the doorbell; and, while nobody is connected, at rest.
+//!
+//! At rest nothing is read: whoever comes begins with a step of its own, and what it missed stands in the table. Nor is
+//! there an ear at the doorbell, so that no writer rings for nobody. Only a mark is kept now and then, which bounds what a
+//! reader that comes back by a time has to look at.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::hub::Hub;
 use crate::causes::Causes;
-use crate::db::Database;
-use crate::db::doorbell::{Doorbell, Found};
+use crate::db::doorbell::{Doorbell, Found, Listener};
 use crate::db::tail::{Step, Tail};
+use crate::db::{Database, Error};
 use crate::readiness::Condition;
 
 /// Events published at once. A step of thousands would put every connection behind at once.
@@ -19,6 +23,8 @@ const SLICE: usize = 64;
 const SLICE_GRACE: Duration = Duration::from_millis(2);
 /// How often a mark is kept.
 const MARK_EVERY: Duration = Duration::from_secs(1);
+/// How often at rest.
+const GLANCE_EVERY: Duration = Duration::from_secs(15);
 /// How many marks from one thinning out to the next.
 const TIDY_EVERY: u32 = 60;
 /// The first wait after a failed step, and the longest.
@@ -31,59 +37,97 @@ pub(super) struct Follow {
     pub(super) tail: Tail,
     pub(super) database: Database,
     pub(super) ready: Condition,
+    /// How long the log is still followed when the last one has left.
+    pub(super) linger: Duration,
+    pub(super) progress: Progress,
+}
+
+/// How it goes.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// Failures since the last good step.
+    failures: u32,
+    /// When the last mark was kept, and how many were.
+    mark_at: Option<Instant>,
+    marks: u32,
 }
 
 impl Follow {
     /// Follows the log until it is told to end. Nothing that happens to the database ends it.
     pub(super) async fn run(mut self, doorbell: Doorbell, end: CancellationToken) {
-        let mut listener = doorbell.subscribe();
-        let mut failures = 0_u32;
-        let mut mark_at = Instant::now();
-        let mut marks = 0_u32;
-        loop {
-            let turn = async {
-                tokio::select! {
-                    () = listener.turn() => {}
-                    () = self.hub.wanted.notified() => {}
-                }
-            };
-            tokio::select! {
-                () = turn => {}
-                () = end.cancelled() => return,
+        let turns = async {
+            loop {
+                self.rest().await;
+                self.tail.skip_to_present();
+                self.attend(doorbell.subscribe()).await;
             }
-            match self.step().await {
-                Ok(found) => {
-                    if std::mem::take(&mut failures) > 0 {
-                        tracing::info!("the event log is followed again");
-                    }
-                    self.ready.met();
-                    listener.found(found);
-                }
-                Err(error) => {
-                    if failures == 0 {
-                        tracing::warn!(error = %Causes(&error), "the event log cannot be followed; trying again");
-                    }
-                    self.ready.unmet("the event log cannot be read");
-                    self.database.heed(&error);
-                    let wait = (RETRY_FIRST * 2_u32.pow(failures.min(6))).min(RETRY_MAX);
-                    failures += 1;
-                    // A failed step was none: who waits for one waits on.
-                    tokio::select! {
-                        () = sleep(wait) => self.hub.wanted.notify_one(),
-                        () = end.cancelled() => return,
-                    }
-                }
-            }
-            if mark_at.elapsed() >= MARK_EVERY || marks == 0 {
-                mark_at = Instant::now();
-                marks += 1;
-                self.keep_mark(marks.is_multiple_of(TIDY_EVERY)).await;
-            }
+        };
+        end.run_until_cancelled(turns).await;
+    }
+
+    /// Until somebody comes. Looks now and then whether the log could be followed.
+    async fn rest(&mut self) {
+        let mut crowd = self.hub.crowd.subscribe();
+        while self.hub.rest() {
+            self.tail.skip_to_present();
+            let glance = self.tail.step().await.map(drop);
+            let wait = self.learn(glance).err().unwrap_or(GLANCE_EVERY);
+            self.keep_mark(GLANCE_EVERY).await;
+            // We are with the hub, which holds the sender: waiting cannot fail.
+            drop(timeout(wait, crowd.wait_for(|&count| count > 0)).await);
         }
     }
 
+    /// Until nobody has been here for a while.
+    async fn attend(&mut self, mut listener: Listener) {
+        let mut deserted_at = None;
+        loop {
+            if !self.hub.is_deserted() {
+                deserted_at = None;
+            } else if deserted_at.get_or_insert_with(Instant::now).elapsed() >= self.linger {
+                return;
+            }
+            tokio::select! {
+                () = listener.turn() => {}
+                () = self.hub.wanted.notified() => {}
+            }
+            let stepped = self.step().await;
+            match self.learn(stepped) {
+                Ok(found) => listener.found(found),
+                Err(wait) => {
+                    sleep(wait).await;
+                    // A failed step was none: who waits for one waits on.
+                    self.hub.wanted.notify_one();
+                }
+            }
+            self.keep_mark(MARK_EVERY).await;
+        }
+    }
+
+    /// What came of a step, for whoever asks whether we are ready; or how long to wait after a failure.
+    fn learn<T>(&mut self, stepped: Result<T, Error>) -> Result<T, Duration> {
+        let failures = self.progress.failures;
+        stepped
+            .inspect(|_| {
+                if failures > 0 {
+                    tracing::info!("the event log is followed again");
+                }
+                self.progress.failures = 0;
+                self.ready.met();
+            })
+            .map_err(|error| {
+                if failures == 0 {
+                    tracing::warn!(error = %Causes(&error), "the event log cannot be followed; trying again");
+                }
+                self.progress.failures += 1;
+                self.ready.unmet("the event log cannot be read");
+                self.database.heed(&error);
+                (RETRY_FIRST * 2_u32.pow(failures.min(6))).min(RETRY_MAX)
+            })
+    }
+
     /// One step, in all its pages.
-    async fn step(&mut self) -> Result<Found, crate::db::Error> {
+    async fn step(&mut self) -> Result<Found, Error> {
         let number = self.hub.step_begins();
         let mut found = Found::Nothing;
         loop {
@@ -127,20 +171,27 @@ impl Follow {
         }
     }
 
-    /// Keeps the latest mark, for those who resume. Losing one costs a longer reading.
-    async fn keep_mark(&mut self, tidy: bool) {
+    /// Keeps the latest mark, for those who resume, unless that was done lately. Losing one costs a longer reading.
+    async fn keep_mark(&mut self, every: Duration) {
         /// What the tail can spare for it.
         const PATIENCE: Duration = Duration::from_secs(2);
+        let progress = &mut self.progress;
+        if progress.mark_at.is_some_and(|at| at.elapsed() < every) {
+            return;
+        }
         let Some(mark) = self.tail.take_mark() else {
             return;
         };
+        progress.mark_at = Some(Instant::now());
+        progress.marks += 1;
+        let tidy = progress.marks.is_multiple_of(TIDY_EVERY);
         let keeping = async {
             self.database.keep_mark(mark).await?;
             if tidy {
                 self.hub.tidy();
                 self.database.tidy_marks().await?;
             }
-            Ok::<_, crate::db::Error>(())
+            Ok::<_, Error>(())
         };
         if let Ok(Err(error)) = timeout(PATIENCE, keeping).await {
             tracing::debug!(error = %Causes(&error), "a mark of the tail could not be kept");

@@ -81,6 +81,18 @@ struct State {
     weight: usize,
 }
 
+impl State {
+    /// As at first; but numbers go on.
+    fn empty(&mut self) {
+        for (topic, ..) in self.order.drain(..) {
+            topic.ring_mut().pop();
+        }
+        self.weight = 0;
+        self.boundary = None;
+        self.floor = None;
+    }
+}
+
 /// Who has been let in.
 #[derive(Debug, Default)]
 struct Admitted {
@@ -240,19 +252,26 @@ impl Hub {
 
     /// The tail went over events, or skipped them: the rings begin anew, and whoever cannot be given all is told.
     pub(super) fn start_over(&self) {
-        {
-            let mut state = self.state();
-            let state = &mut *state;
-            for (topic, ..) in state.order.drain(..) {
-                topic.ring_mut().pop();
-            }
-            state.weight = 0;
-            state.boundary = None;
-            state.floor = None;
-        }
+        self.state().empty();
         for connection in self.everybody() {
             connection.close(Close::Expired);
         }
+    }
+
+    /// Empties the rings, if nobody is here. Then nobody is attached before the next step that is published, for there is
+    /// no boundary; and nobody comes in meanwhile.
+    pub(super) fn rest(&self) -> bool {
+        let admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
+        let deserted = admitted.total == 0;
+        if deserted {
+            self.state().empty();
+        }
+        deserted
+    }
+
+    /// Whether nobody is here, nor on the way in.
+    pub(super) fn is_deserted(&self) -> bool {
+        *self.crowd.borrow() == 0
     }
 
     /// Puts events of a step into the rings and tells the writers. The boundary moves when the step is whole.

@@ -137,6 +137,8 @@ pub fn start(config: &Config, equipment: Equipment) -> (Arc<Sidecar>, Router) {
         tail: Tail::new(equipment.route),
         database: sidecar.database.clone(),
         ready: equipment.ready,
+        linger: settings.linger,
+        progress: follow::Progress::default(),
     };
     let tasks = &sidecar.tasks;
     tasks.serve("tail", follow.run(equipment.doorbell, tasks.hard().clone()));

@@ -16,6 +16,7 @@ mod grafana;
 mod ingest;
 mod process;
 mod realtime;
+mod sidecar;
 mod sql;
 mod support;
 mod tail;

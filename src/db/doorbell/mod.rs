@@ -107,7 +107,7 @@ pub enum Hearing {
     Polling,
 }
 
-/// The bell of this process. Clones share it; [`Doorbell::run`] runs it, once.
+/// The bell of this process. Clones share it; [`Doorbell::run`] runs it, once. It is connected only while it has listeners.
 #[derive(Debug, Clone)]
 pub struct Doorbell {
     /// What the bell and its listeners share.

@@ -63,13 +63,21 @@ impl Doorbell {
             self.shared.set_hearing(Hearing::Polling);
             return poll_for_ever(&self.shared, &mut work).await;
         }
-        while !self.shared.has_listeners() {
-            // Each new listener is heard here. We hold the sender, so waiting cannot fail.
-            drop(work.changed().await);
-        }
         let mut health = Health::default();
         loop {
-            let Err(trouble) = self.connected(&mut work, &mut health).await;
+            while !self.shared.has_listeners() {
+                // Each new listener is heard here. We hold the sender, so waiting cannot fail.
+                drop(work.changed().await);
+            }
+            let trouble = tokio::select! {
+                Err(trouble) = self.connected(&mut work, &mut health) => trouble,
+                // Its connections are closed: no writer rings for nobody.
+                () = self.shared.is_deserted() => {
+                    self.shared.doze();
+                    self.shared.set_hearing(Hearing::NotYet);
+                    continue;
+                }
+            };
             self.shared.doze();
             self.shared.set_hearing(match trouble {
                 Trouble::Lost(_) => Hearing::NotYet,

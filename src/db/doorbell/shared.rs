@@ -72,6 +72,11 @@ impl Shared {
         self.beat.receiver_count() > 0
     }
 
+    /// Waits until nobody listens.
+    pub(super) async fn is_deserted(&self) {
+        self.beat.closed().await;
+    }
+
     /// Someone found something.
     pub(super) fn saw_work(&self) {
         self.work.send_modify(|count| *count += 1);

@@ -110,6 +110,16 @@ impl WorkerBuilder {
 
     /// The same with other roles, separated by commas.
     pub(crate) fn spawn_as(self, roles: &str) -> Process {
+        self.run(&["serve", "--role", roles])
+    }
+
+    /// A sidecar by itself, as `postrider realtime` starts it.
+    pub(crate) fn spawn_sidecar(self) -> Process {
+        self.run(&["realtime"])
+    }
+
+    /// Starts the program with a command.
+    fn run(self, command: &[&str]) -> Process {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("postrider.toml");
         std::fs::write(&file, self.file()).unwrap();
@@ -117,7 +127,7 @@ impl WorkerBuilder {
         let child = Command::new(env!("CARGO_BIN_EXE_postrider"))
             .arg("--config")
             .arg(&file)
-            .args(["serve", "--role", roles])
+            .args(command)
             .env("DATABASE_URL", self.options.to_url_lossy().to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -239,6 +249,11 @@ impl Process {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
+    /// The sum of a metric over its labels, or of one of its series.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        sum_of(&self.get("/metrics").unwrap_or_default(), name)
+    }
+
     /// Asks its HTTP listener for a path; none while it does not listen.
     pub(crate) fn get(&self, path: &str) -> Option<String> {
         let mut connection = TcpStream::connect(self.address()?).ok()?;
@@ -256,13 +271,12 @@ impl Process {
     }
 
     /// Where it listens, once it has said so.
-    fn address(&self) -> Option<SocketAddr> {
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
         let log = self.log();
         let (_, rest) = log.split_once("http.address=")?;
         rest.split_whitespace().next()?.parse().ok()
     }
 
-    /// Sends a signal.
     /// The most memory it ever had (MiB).
     pub(crate) fn peak_memory_mib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
