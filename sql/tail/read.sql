@@ -47,6 +47,8 @@ select given.later::text as snapshot
   , finished.xid::text as oldest_xid
   , page.found
   , page.id, page.nonce, page.instance_id, page.type, page.data::text as data, page.created_at, page.xid::text as xid
+  -- Of few events, so that hardly any row is wider for it. It is written in the event's own transaction.
+  , (select sender.sender from postrider.event_senders sender where sender.event_id = page.id) as sender
 from given cross join low cross join finished
 left join page on page.number <= $7::bigint and page.bytes_before < $8::bigint
 order by page.id

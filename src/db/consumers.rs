@@ -50,6 +50,30 @@ impl Database {
         Ok((consumer, cursor))
     }
 
+    /// Of these, those whose place another connection has taken, or that are forgotten.
+    pub async fn replaced_consumers(
+        &self,
+        connected: &[&Consumer],
+    ) -> Result<HashSet<(i64, String)>, Error> {
+        let instances: Vec<i64> = connected.iter().map(|one| one.instance).collect();
+        let names: Vec<&str> = connected.iter().map(|one| one.name.as_str()).collect();
+        let generations: Vec<i64> = connected.iter().map(|one| one.generation).collect();
+        let replaced: Vec<(i64, String)> = sqlx::query_as(
+            "-- consumers.replaced: by a later generation
+            select given.instance_id, given.name
+            from unnest($1::bigint[], $2::text[], $3::bigint[]) as given(instance_id, name, generation)
+            where not exists (select from postrider.consumers known
+              where known.instance_id = given.instance_id and known.name = given.name and known.generation = given.generation)",
+        )
+        .bind(instances)
+        .bind(names)
+        .bind(generations)
+        .fetch_all(self.pool())
+        .await
+        .map_err(Error::doing("look for consumers that were replaced"))?;
+        Ok(replaced.into_iter().collect())
+    }
+
     /// Writes how far some are. Answers with those of which it could be written: another connection has taken the others.
     pub async fn save_positions(
         &self,

@@ -207,6 +207,7 @@ impl Database {
         sqlx::query_as(
             "-- subscriptions.events: what has yet to be acknowledged
             select event.id, event.nonce, event.instance_id, event.type, event.data::text as data, event.created_at, event.xid::text as xid
+              , (select sender.sender from postrider.event_senders sender where sender.event_id = event.id) as sender
             from postrider.events event where event.id = any($1) and event.instance_id = $2 order by event.id",
         )
         .bind(ids)

@@ -63,6 +63,7 @@ pub use request_id::RequestId;
 pub use routes::router;
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
@@ -99,8 +100,9 @@ pub async fn serve(
         // Answers are small and written at once; to wait for more would only delay them. A refusal costs no more.
         let _ = connection.set_nodelay(true);
     });
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let server =
-        axum::serve(listener, router).with_graceful_shutdown(hard.clone().cancelled_owned());
+        axum::serve(listener, service).with_graceful_shutdown(hard.clone().cancelled_owned());
     // A client that never finishes its request must not hold the process.
     let overtime = async {
         hard.cancelled().await;

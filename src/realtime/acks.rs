@@ -1,7 +1,8 @@
-//! Positions of durable consumers: kept in memory for a moment, written together.
+//! Durable consumers: who is connected as which, and their positions, kept in memory for a moment and written together.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
@@ -17,20 +18,68 @@ use crate::db::consumers::{Consumer, Position};
 /// From writing to writing.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// What is to be written: by consumer, how far it is, and whose word that is.
+/// By instance and name, generation and connection.
+type Holders = HashMap<(i64, String), (i64, u64)>;
+
+/// Those who are connected, and what is to be written of them.
 #[derive(Debug, Default)]
-pub(super) struct Acks(Mutex<HashMap<Consumer, (u64, String)>>);
+pub(super) struct Acks {
+    /// By consumer, how far it is, and whose word that is.
+    pending: Mutex<HashMap<Consumer, (u64, String)>>,
+    /// By instance and name, the generation and the connection of those who are connected here.
+    holders: Mutex<Holders>,
+}
 
 impl Acks {
+    /// A connection is this consumer. Answers with the one that is not, or no more: an earlier one, or the new one itself
+    /// where a later one was faster.
+    pub(super) fn hold(&self, consumer: &Consumer, connection: u64) -> Option<u64> {
+        let mut holders = self.holders();
+        let name = (consumer.instance, consumer.name.clone());
+        if let Some((generation, _)) = holders.get(&name)
+            && *generation > consumer.generation
+        {
+            return Some(connection);
+        }
+        let earlier = holders.insert(name, (consumer.generation, connection));
+        earlier.map(|(_, connection)| connection)
+    }
+
+    /// It is so no more.
+    pub(super) fn release(&self, consumer: &Consumer) {
+        let mut holders = self.holders();
+        let name = (consumer.instance, consumer.name.clone());
+        if let Entry::Occupied(held) = holders.entry(name)
+            && held.get().0 == consumer.generation
+        {
+            held.remove();
+        }
+    }
+
+    /// All who are connected here, each with its connection.
+    pub(super) fn held(&self) -> Vec<(Consumer, u64)> {
+        let holders = self.holders();
+        let all = holders.iter();
+        all.map(|((instance, name), (generation, connection))| {
+            let consumer = Consumer {
+                instance: *instance,
+                name: name.clone(),
+                generation: *generation,
+            };
+            (consumer, *connection)
+        })
+        .collect()
+    }
+
     /// A consumer has everything up to this cursor.
     pub(super) fn acknowledge(&self, consumer: &Consumer, connection: u64, cursor: String) {
-        let mut pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        pending.insert(consumer.clone(), (connection, cursor));
+        self.pending()
+            .insert(consumer.clone(), (connection, cursor));
     }
 
     /// Writes what there is. What the database does not take stays.
     pub(super) async fn flush(&self, database: &Database, hub: &Hub) {
-        let pending = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let pending = std::mem::take(&mut *self.pending());
         if pending.is_empty() {
             return;
         }
@@ -48,12 +97,20 @@ impl Acks {
             }
             Err(error) => {
                 tracing::warn!(error = %Causes(&error), "positions of consumers could not be written; trying again");
-                let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut waiting = self.pending();
                 for (consumer, position) in pending {
                     waiting.entry(consumer).or_insert(position);
                 }
             }
         }
+    }
+
+    fn pending(&self) -> MutexGuard<'_, HashMap<Consumer, (u64, String)>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn holders(&self) -> MutexGuard<'_, Holders> {
+        self.holders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,10 +1,14 @@
 //! Why the server closes a connection: the codes, and what a client should do then.
 
+use bytes::Bytes;
+
+use super::wire::frame;
+
 /// A reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Close {
-    /// The client closed, or left.
-    Normal,
+    /// The client closed, with this code: it is answered with the same.
+    Left(Option<u16>),
     /// What it sent is against the protocol.
     Protocol(u16, &'static str),
     /// No sign of life.
@@ -21,18 +25,33 @@ pub enum Close {
     Kicked,
     /// Another connection of the same consumer took its place. Do not reconnect.
     Replaced,
+    /// Its token was revoked, or has expired. Reconnect with another one.
+    Unauthorized,
+    /// Its instance was deleted. Do not reconnect.
+    NoInstance,
 }
 
 impl Close {
+    /// As a frame.
+    pub(super) fn frame(self) -> Bytes {
+        match self {
+            // Who gives no reason is given none.
+            Self::Left(None) => frame::frame(frame::CLOSE, b""),
+            _ => frame::close(self.code(), self.reason()),
+        }
+    }
+
     /// The close code.
     pub fn code(self) -> u16 {
         match self {
-            Self::Normal => 1000,
+            Self::Left(code) => code.unwrap_or(1000),
             Self::Protocol(code, _) => code,
             Self::Silent => 1001,
             Self::Kicked => 1008,
             Self::Restart => 1012,
             Self::Unavailable => 1013,
+            Self::Unauthorized => 4401,
+            Self::NoInstance => 4404,
             Self::Replaced => 4409,
             Self::Expired => 4410,
             Self::Slow => 4413,
@@ -42,7 +61,7 @@ impl Close {
     /// In words; with what to do.
     pub fn reason(self) -> &'static str {
         match self {
-            Self::Normal => "",
+            Self::Left(_) => "",
             Self::Protocol(_, reason) => reason,
             Self::Silent => "no pong for too long",
             Self::Restart => "restarting: reconnect with the last cursor",
@@ -53,6 +72,8 @@ impl Close {
             Self::Slow => "too many events behind: reconnect with the last cursor",
             Self::Kicked => "ended by the operator",
             Self::Replaced => "another connection of this consumer took over",
+            Self::Unauthorized => "the token is no longer good: reconnect with another one",
+            Self::NoInstance => "the instance was deleted",
         }
     }
 }

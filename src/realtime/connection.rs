@@ -20,7 +20,7 @@ use super::filter::Filter;
 use super::flavor::Flavor;
 use super::ledger::{Ledger, Verdict};
 use super::topic::{Ring, Topic};
-use super::wire::frame;
+use crate::crypto::token::TokenDigest;
 
 /// Frames in one write.
 const BATCH: usize = 64;
@@ -43,6 +43,8 @@ pub struct Peer {
     pub address: Option<SocketAddr>,
     /// Which token, by the name that limits and logs know it by.
     pub token: String,
+    /// What it is recognised by, to find out whether it is still good; none for one that stands in the configuration.
+    pub digest: Option<TokenDigest>,
 }
 
 /// One connection.
@@ -174,7 +176,13 @@ impl Connection {
 
     /// Sends several, in one write.
     pub(super) fn send_all(&self, frames: Vec<Bytes>) {
-        self.out().queue.extend(frames);
+        {
+            let mut out = self.out();
+            if frames.is_empty() || out.closing.is_some() || out.closed {
+                return;
+            }
+            out.queue.extend(frames);
+        }
         self.write_or_wake();
     }
 
@@ -205,7 +213,7 @@ impl Connection {
         out.closing.is_some() || out.closed
     }
 
-    /// Begins to close. What stands in the queue is sent before; no event is.
+    /// Begins to close. A frame that was begun is finished before; nothing else is sent.
     pub fn close(&self, close: Close) {
         {
             let mut out = self.out();
@@ -214,8 +222,7 @@ impl Connection {
             }
             out.queue.clear();
             if let Outlet::Socket(_) = self.outlet {
-                out.queue
-                    .push_back(frame::close(close.code(), close.reason()));
+                out.queue.push_back(close.frame());
             }
             out.closing = Some(close);
         }
@@ -351,8 +358,7 @@ impl Out {
     fn cut(&mut self, connection: &Connection) {
         self.closing = Some(Close::Slow);
         self.queue.clear();
-        self.queue
-            .push_back(frame::close(Close::Slow.code(), Close::Slow.reason()));
+        self.queue.push_back(Close::Slow.frame());
         connection.wake.notify_one();
     }
 

@@ -99,8 +99,7 @@ impl Flavor {
                 instance: &profile.name,
                 identity: &profile.identity,
                 instance_token: profile.token.as_deref(),
-                // Neither envelope made here has a place for one.
-                sender: None,
+                sender: event.sender.as_deref(),
                 base_url: &profile.base_url,
                 destination: "",
                 occurred_at: event.occurred_at,

@@ -197,6 +197,13 @@ impl Hub {
         connection
     }
 
+    /// One that was let in before the process began to end, and connects after all others were told so, is told now.
+    pub(super) fn turn_away_late(&self, connection: &Connection) {
+        if self.draining.is_cancelled() {
+            connection.close(Close::Restart);
+        }
+    }
+
     /// Attaches a connection at the present boundary: its events begin there. With the cursor, what the rings have of that
     /// it missed. None before the first step.
     pub fn attach(

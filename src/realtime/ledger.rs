@@ -189,6 +189,7 @@ mod tests {
             data: Bytes::from_static(b"{}"),
             occurred_at: OffsetDateTime::UNIX_EPOCH,
             xid: 1,
+            sender: None,
         };
         ledger.sent(&event, stem)
     }

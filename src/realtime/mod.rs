@@ -33,8 +33,10 @@ pub mod flavor;
 mod follow;
 pub mod hub;
 mod ledger;
+mod lookups;
 mod protocol;
 mod pulse;
+mod recheck;
 mod replay;
 pub mod session;
 pub mod sidecar;
@@ -125,6 +127,8 @@ pub fn start(config: &Config, equipment: Equipment) -> (Arc<Sidecar>, Router) {
         name: format!("{:016x}", rand::random::<u64>()),
         acks: acks::Acks::default(),
         claims: claims::Claims::default(),
+        tokens: lookups::Lookups::default(),
+        instances: lookups::Lookups::default(),
         clock: Arc::default(),
     });
     let heartbeat = Heartbeat {
@@ -162,6 +166,8 @@ fn run(sidecar: &Arc<Sidecar>, heartbeat: Heartbeat, drain_max: Duration) {
     );
     let (acking, end) = (Arc::clone(sidecar), tasks.hard().clone());
     tasks.serve("socket acks", acks::run(acking, end));
+    let rechecking = recheck::run(Arc::clone(sidecar), tasks.hard().clone());
+    tasks.serve("socket recheck", rechecking);
     let draining = Arc::clone(sidecar);
     tasks.spawn(
         "socket drain",

@@ -69,13 +69,13 @@ pub(super) fn position_frame(beginning: &Beginning) -> Bytes {
     frame(TEXT, position(beginning).as_bytes())
 }
 
-/// Does what a client says, and answers it.
+/// Does what a client says. The answer, if there is one.
 pub(super) fn obey(
     sidecar: &Sidecar,
     connection: &Connection,
     consumer: Option<&Consumer>,
     text: &str,
-) {
+) -> Option<Bytes> {
     let answer = match serde_json::from_str(text) {
         Ok(Command::Filter { events }) if events.len() <= TYPES_MAX => {
             let filter = Filter::new(connection.flavor.dialect(), events);
@@ -91,14 +91,14 @@ pub(super) fn obey(
             ),
             (Some(consumer), Ok(_)) => {
                 sidecar.acks.acknowledge(consumer, connection.id, cursor);
-                return;
+                return None;
             }
         },
         Err(wrong) => error(&format!(
             "not understood: {wrong}; send {{\"command\":\"filter\",\"events\":[…]}} or {{\"command\":\"ack\",\"cursor\":\"…\"}}"
         )),
     };
-    connection.send(frame(TEXT, answer.to_string().as_bytes()));
+    Some(frame(TEXT, answer.to_string().as_bytes()))
 }
 
 /// An error, as a control message.

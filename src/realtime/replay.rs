@@ -92,6 +92,50 @@ impl Replay {
         )))
     }
 
+    /// Reads the first page of each stretch, so that a gap is known before the client is told where it begins. (Of a
+    /// stretch of several pages, the later ones are read when they are sent.)
+    pub(super) async fn prepare(
+        &mut self,
+        database: &Database,
+        instance: i64,
+    ) -> Result<(), Broken> {
+        let mut left = self.halves.len();
+        while !self.halves.is_empty() {
+            self.read_page(database, instance).await?;
+            if self.halves.len() == left {
+                return Ok(());
+            }
+            left = self.halves.len();
+        }
+        Ok(())
+    }
+
+    /// One page of what has not been read.
+    async fn read_page(&mut self, database: &Database, instance: i64) -> Result<(), Broken> {
+        let Some(half) = self.halves.front_mut() else {
+            return Ok(());
+        };
+        let stretch = Stretch {
+            earlier: &half.from.before,
+            later: Some(&half.from.after),
+            after: half.from.id,
+            instance: Some(instance),
+        };
+        let page = database.missed(stretch).await.map_err(Broken::Away)?;
+        let page = page.map_err(|_| Broken::Gap)?;
+        if let Some(last) = page.events.last() {
+            half.from.id = last.id;
+        }
+        let stem = Arc::clone(&half.stem);
+        if !page.more {
+            self.halves.pop_front();
+        }
+        let events = page.events.into_iter();
+        self.ready
+            .extend(events.map(|event| (event, Arc::clone(&stem))));
+        Ok(())
+    }
+
     /// The next frames; none at the end. They may be none of those wanted: then there are no frames, but more to come.
     pub(super) async fn next(
         &mut self,
@@ -99,26 +143,10 @@ impl Replay {
         connection: &Connection,
     ) -> Result<Option<Vec<Bytes>>, Broken> {
         if self.ready.is_empty() {
-            let Some(half) = self.halves.front_mut() else {
+            if self.halves.is_empty() {
                 return Ok(None);
-            };
-            let stretch = Stretch {
-                earlier: &half.from.before,
-                later: Some(&half.from.after),
-                after: half.from.id,
-                instance: Some(connection.topic.instance),
-            };
-            let page = database.missed(stretch).await.map_err(Broken::Away)?;
-            let page = page.map_err(|_| Broken::Gap)?;
-            if let Some(last) = page.events.last() {
-                half.from.id = last.id;
             }
-            let stem = Arc::clone(&half.stem);
-            if !page.more {
-                self.halves.pop_front();
-            }
-            let events = page.events.into_iter();
-            self.ready = events.map(|event| (event, Arc::clone(&stem))).collect();
+            self.read_page(database, connection.topic.instance).await?;
         }
         let count = self.ready.len().min(BATCH);
         let filter = connection.filter();

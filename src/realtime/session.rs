@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::{Parts, downcast};
@@ -30,6 +31,8 @@ use crate::db::tail::Origin;
 
 /// Read at once. On the stack: an idle connection holds no buffer.
 const READ_BYTES: usize = 4096;
+/// Answers that may wait for a client that does not read them.
+const ANSWERS_MAX: usize = 64;
 /// How long closing may take.
 const CLOSING_MAX: Duration = Duration::from_secs(5);
 /// How long a client that is given what it missed may acknowledge nothing.
@@ -99,6 +102,7 @@ pub(super) async fn serve(sidecar: Arc<Sidecar>, upgrade: OnUpgrade, opening: Op
         (outlet, Arc::new(opening.filter)),
     );
     connection.hear(sidecar.clock.now());
+    sidecar.hub.turn_away_late(&connection);
     let mut session = Session {
         sidecar: Arc::clone(&sidecar),
         connection: Arc::clone(&connection),
@@ -112,12 +116,20 @@ pub(super) async fn serve(sidecar: Arc<Sidecar>, upgrade: OnUpgrade, opening: Op
         connection.out().ledger = Some(acknowledging.ledger);
         session.again = acknowledging.again;
     }
+    if let Some(consumer) = &session.consumer
+        && let Some(loser) = sidecar.acks.hold(consumer, connection.id)
+    {
+        sidecar.hub.close(loser, Close::Replaced);
+    }
     if session.begin(opening.origin.as_ref()).await {
         session.take_in(&parts.read_buf);
         session.run().await;
     }
     sidecar.claims.leave(&sidecar, &connection).await;
     session.end().await;
+    if let Some(consumer) = &session.consumer {
+        sidecar.acks.release(consumer);
+    }
     sidecar.hub.forget(&connection);
     drop(opening.admission);
 }
@@ -141,6 +153,15 @@ impl Session {
                 return false;
             }
         };
+        if let Some(consumer) = &self.consumer
+            && beginning.gap.is_none()
+        {
+            // Its position is where it begins. Else what it was sent, and did not acknowledge, would not come again.
+            let position = beginning.position.to_string();
+            let (acks, database) = (&self.sidecar.acks, &self.sidecar.database);
+            acks.acknowledge(consumer, self.connection.id, position);
+            acks.flush(database, &self.sidecar.hub).await;
+        }
         if self.connection.flavor == Flavor::Stream {
             self.connection.send(protocol::position_frame(&beginning));
         } else if beginning.gap.is_some() {
@@ -217,10 +238,10 @@ impl Session {
             self.left = true;
             return;
         };
-        let interest = if connection.is_blocked() {
-            Interest::READABLE | Interest::WRITABLE
-        } else {
-            Interest::READABLE
+        let interest = match (connection.is_blocked(), self.owes_answers()) {
+            (true, true) => Interest::WRITABLE,
+            (true, false) => Interest::READABLE | Interest::WRITABLE,
+            (false, _) => Interest::READABLE,
         };
         tokio::select! {
             ready = stream.ready(interest) => match ready {
@@ -228,7 +249,7 @@ impl Session {
                     if ready.is_writable() && connection.is_blocked() {
                         connection.unblock();
                     }
-                    if ready.is_readable() || ready.is_read_closed() {
+                    if interest.is_readable() && (ready.is_readable() || ready.is_read_closed()) {
                         self.read(stream);
                     }
                 }
@@ -236,6 +257,11 @@ impl Session {
             },
             () = connection.wake.notified() => {}
         }
+    }
+
+    /// It sends and does not read what it is answered: nothing more is read of it until it does.
+    fn owes_answers(&self) -> bool {
+        self.connection.queued() >= ANSWERS_MAX
     }
 
     /// The next piece of what it missed.
@@ -292,53 +318,45 @@ impl Session {
         if !messages.is_empty() {
             self.connection.hear(self.sidecar.clock.now());
         }
+        let mut answers = Vec::new();
         for message in messages {
-            self.take(message);
+            match message {
+                Message::Ping(payload) => answers.push(frame(PONG, &payload)),
+                Message::Text(text) => answers.extend(self.obey(&text)),
+                Message::Binary(_) | Message::Pong => {}
+                Message::Close(code) => {
+                    self.connection.send_all(answers);
+                    self.connection.close(Close::Left(code));
+                    // Nothing that comes after it counts.
+                    self.left = true;
+                    return;
+                }
+            }
         }
+        self.connection.send_all(answers);
         if let Err(violation) = fed {
             self.connection
                 .close(Close::Protocol(violation.code, violation.reason));
         }
     }
 
-    /// One message of the client.
-    fn take(&mut self, message: Message) {
-        match message {
-            // Who floods us with pings and reads no answers is answered no more.
-            Message::Ping(payload) if self.connection.queued() < 64 => {
-                self.connection.send(frame(PONG, &payload));
-            }
-            Message::Ping(_) | Message::Pong | Message::Binary(_) => {}
-            Message::Text(text) => self.heed(&text),
-            Message::Close(_) => {
-                self.connection.close(Close::Normal);
-                self.left = true;
-            }
-        }
-    }
-
-    /// What a client says.
-    fn heed(&self, text: &str) {
+    /// Does what a client says, where it has anything to say; the answer.
+    fn obey(&self, text: &str) -> Option<Bytes> {
         match self.connection.flavor {
             Flavor::Stream => {
-                protocol::obey(
-                    &self.sidecar,
-                    &self.connection,
-                    self.consumer.as_ref(),
-                    text,
-                );
+                let consumer = self.consumer.as_ref();
+                protocol::obey(&self.sidecar, &self.connection, consumer, text)
             }
             Flavor::Vzaps => {
-                let Some((id, nonce)) = vzaps::acknowledged(text) else {
-                    return;
-                };
+                let (id, nonce) = vzaps::acknowledged(text)?;
                 let mut out = self.connection.out();
                 let ledger = out.ledger.as_mut();
                 if ledger.is_some_and(|ledger| ledger.acknowledge(id, nonce)) {
                     self.sidecar.claims.changed(&self.connection);
                 }
+                None
             }
-            _ => {}
+            _ => None,
         }
     }
 

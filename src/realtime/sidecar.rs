@@ -10,14 +10,17 @@ use super::claims::Claims;
 use super::close::Close;
 use super::connection::Connection;
 use super::hub::Hub;
+use super::lookups::Lookups;
 use super::pulse::Clock;
-use super::replay::Replay;
+use super::replay::{Broken, Replay};
 use crate::causes::Causes;
 use crate::crypto::Keyring;
 use crate::crypto::token::TokenDigest;
 use crate::db::Database;
+use crate::db::administration::Instance;
 use crate::db::tail::{Cursor, Gap, Origin, earliest};
 use crate::lifecycle::Tasks;
+use crate::model::{Access, Reach};
 
 /// How long a step, or the place of a cursor, is waited for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
@@ -47,6 +50,10 @@ pub struct Sidecar {
     pub(super) acks: Acks,
     /// Subscriptions that are held, and what they have acknowledged.
     pub(super) claims: Claims,
+    /// What tokens were good for a moment ago.
+    pub(super) tokens: Lookups<TokenDigest, Access>,
+    /// Instances that were found a moment ago, by who asked and what for.
+    pub(super) instances: Lookups<(Reach, String), Arc<Instance>>,
     /// Ticks of the pulse.
     pub(super) clock: Arc<Clock>,
 }
@@ -97,22 +104,40 @@ impl Sidecar {
             .hub
             .attach(connection, known)
             .ok_or(Close::Unavailable)?;
-        Ok(match cursor {
-            None => Beginning {
-                replay: None,
-                position: attached.boundary,
-                gap: None,
-            },
-            Some(Err(gap)) => Beginning {
-                replay: None,
-                gap: Some((gap, earliest(&attached.boundary))),
-                position: attached.boundary,
-            },
-            Some(Ok(cursor)) => Beginning {
-                replay: Some(Replay::new(&cursor, &attached.boundary, attached.missed)),
-                position: cursor,
-                gap: None,
-            },
+        let position = attached.boundary;
+        let gap = match cursor {
+            None => None,
+            Some(Err(gap)) => Some(gap),
+            Some(Ok(cursor)) => {
+                let mut replay = Replay::new(&cursor, &position, attached.missed);
+                let instance = connection.topic.instance;
+                // Who acknowledges event by event cannot be told of a gap, and is given what there is.
+                let untold = connection.out().ledger.is_some();
+                let prepared = if untold {
+                    Ok(())
+                } else {
+                    replay.prepare(&self.database, instance).await
+                };
+                match prepared {
+                    Ok(()) => {
+                        return Ok(Beginning {
+                            replay: Some(replay),
+                            position: cursor,
+                            gap: None,
+                        });
+                    }
+                    Err(Broken::Gap) => Some(Gap::Removed),
+                    Err(Broken::Away(error)) => {
+                        tracing::warn!(error = %Causes(&error), "what a client missed could not be read");
+                        return Err(Close::Unavailable);
+                    }
+                }
+            }
+        };
+        Ok(Beginning {
+            replay: None,
+            gap: gap.map(|gap| (gap, earliest(&position))),
+            position,
         })
     }
 }

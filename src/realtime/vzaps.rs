@@ -75,7 +75,7 @@ fn message(event: &Event, profile: &Profile, data: &[u8]) -> Vec<u8> {
             instance: &profile.name,
             identity: &profile.identity,
             instance_token: None,
-            sender: None,
+            sender: event.sender.as_deref(),
             base_url: &profile.base_url,
             destination: "",
             occurred_at: event.occurred_at,
@@ -131,6 +131,7 @@ mod tests {
             data: data.into(),
             occurred_at: OffsetDateTime::UNIX_EPOCH,
             xid: 1,
+            sender: None,
         };
         let profile = Profile {
             name: "shop".to_owned(),

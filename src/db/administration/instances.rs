@@ -1,5 +1,7 @@
 //! Instances: the tenants.
 
+use std::collections::HashSet;
+
 use secrecy::SecretString;
 use serde::Serialize;
 use sqlx::FromRow;
@@ -92,6 +94,19 @@ impl Database {
         let committed = transaction.commit().await;
         committed.map_err(Error::doing("delete the instance"))?;
         Ok(deleted)
+    }
+
+    /// Of these private keys, those of instances that are still there.
+    pub async fn present_instances(&self, keys: &[i64]) -> Result<HashSet<i64>, Error> {
+        let present: Vec<i64> = sqlx::query_scalar(
+            "-- instances.present: of those that somebody is connected to
+            select id from postrider.instances where id = any($1)",
+        )
+        .bind(keys)
+        .fetch_all(self.pool())
+        .await
+        .map_err(Error::doing("look for instances"))?;
+        Ok(present.into_iter().collect())
     }
 
     /// The token as it is stored. None where there is no such instance, or it has none.

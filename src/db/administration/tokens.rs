@@ -1,5 +1,6 @@
 //! Tokens: what callers of the HTTP APIs show. Their digests are kept, not they themselves.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -150,6 +151,25 @@ impl Database {
         .await
         .map_err(Error::doing("look a token up"))?;
         Ok(found.map(Access::from))
+    }
+
+    /// Of these tokens, those that are still good, as [`Database::authenticate`] has it.
+    pub async fn good_tokens(&self, shown: &[TokenDigest]) -> Result<HashSet<TokenDigest>, Error> {
+        let shown: Vec<&[u8]> = shown.iter().map(<[u8; 32]>::as_slice).collect();
+        let good: Vec<Vec<u8>> = sqlx::query_scalar(
+            "-- tokens.good: of those who are connected
+            select shown.digest from unnest($1::bytea[]) as shown(digest)
+            where exists (select from postrider.tokens token left join postrider.tokens parent on parent.id = token.parent_id
+                where token.digest = shown.digest and token.kind <> 'client' and token.revoked_at is null and parent.revoked_at is null
+                  and (token.expires_at is null or token.expires_at > now()))
+              or exists (select from postrider.instances instance where instance.token_digest = shown.digest)",
+        )
+        .bind(shown)
+        .fetch_all(self.pool())
+        .await
+        .map_err(Error::doing("look tokens up"))?;
+        let good = good.into_iter();
+        Ok(good.filter_map(|digest| digest.try_into().ok()).collect())
     }
 
     /// The same for client credentials. Answers with what they are good for, `token` being their public id.

@@ -34,6 +34,8 @@ pub struct Event {
     pub occurred_at: OffsetDateTime,
     /// That transaction.
     pub xid: u64,
+    /// Who sent it, where it is not the instance's own sender.
+    pub sender: Option<Box<str>>,
 }
 
 impl Event {
@@ -156,6 +158,7 @@ impl FromRow<'_, PgRow> for Event {
             data: Bytes::copy_from_slice(row.try_get::<&str, _>("data")?.as_bytes()),
             occurred_at: row.try_get("created_at")?,
             xid: xid(row, "xid")?,
+            sender: row.try_get::<Option<&str>, _>("sender")?.map(Into::into),
         })
     }
 }

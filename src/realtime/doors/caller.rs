@@ -1,6 +1,7 @@
 //! Who asks, and what they may hear.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
@@ -10,7 +11,7 @@ use url::form_urlencoded;
 
 use super::refusal::Refusal;
 use crate::causes::Causes;
-use crate::crypto::token::{digest, is_same};
+use crate::crypto::token::{TokenDigest, digest, is_same};
 use crate::db::Error;
 use crate::db::administration::Instance;
 use crate::dialect::Identity;
@@ -60,44 +61,92 @@ pub(super) fn check_origin(sidecar: &Sidecar, headers: &HeaderMap) -> Result<(),
     }
 }
 
+/// Who asks: a caller with a good token, from a page that may.
+#[derive(Debug)]
+pub(super) struct Caller {
+    /// What the token is good for.
+    pub(super) access: Access,
+    /// What it is recognised by; none for one that stands in the configuration.
+    digest: Option<TokenDigest>,
+}
+
 /// The instance that is named, if the token reaches it; and who asks.
 pub(super) async fn admitted(
     sidecar: &Sidecar,
     parts: &Parts,
     (named, door): (&str, &'static str),
     headers: &[&str],
-) -> Result<(Instance, Peer), Refusal> {
-    check_origin(sidecar, &parts.headers)?;
-    let token = token(parts, headers).ok_or(Refusal::Unauthorized)?;
-    let access = access(sidecar, &token).await?;
-    let found = sidecar.database.find_instance(access.reach, named).await;
-    let instance = found.map_err(away)?.ok_or(Refusal::NoInstance)?;
-    let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    let peer = Peer {
-        door,
-        address: address.map(|ConnectInfo(address)| *address),
-        token: access.token,
-    };
-    Ok((instance, peer))
+) -> Result<(Arc<Instance>, Peer), Refusal> {
+    let caller = Caller::find(sidecar, parts, headers).await?;
+    let instance = caller.instance(sidecar, named).await?;
+    Ok((instance, caller.peer(parts, door)))
 }
 
-/// What a token is good for.
-pub(super) async fn access(sidecar: &Sidecar, token: &SecretString) -> Result<Access, Refusal> {
-    let digest = digest(token);
-    // All are compared, each in constant time.
-    let configured = sidecar
-        .configured
-        .iter()
-        .filter(|known| is_same(known, &digest))
-        .count();
-    if configured > 0 {
-        return Ok(Access {
-            token: "configured".to_owned(),
-            reach: Reach::DEFAULT_ACCOUNT,
-        });
+impl Caller {
+    /// By the token, which stands in a bearer, one of these headers, or `?token=`.
+    pub(super) async fn find(
+        sidecar: &Sidecar,
+        parts: &Parts,
+        headers: &[&str],
+    ) -> Result<Self, Refusal> {
+        check_origin(sidecar, &parts.headers)?;
+        let token = token(parts, headers).ok_or(Refusal::Unauthorized)?;
+        Self::of_token(sidecar, &token).await
     }
-    let found = sidecar.database.authenticate(&digest).await.map_err(away)?;
-    found.ok_or(Refusal::Unauthorized)
+
+    /// By the token itself.
+    pub(super) async fn of_token(sidecar: &Sidecar, token: &SecretString) -> Result<Self, Refusal> {
+        let digest = digest(token);
+        // All are compared, each in constant time.
+        let configured = sidecar
+            .configured
+            .iter()
+            .filter(|known| is_same(known, &digest))
+            .count();
+        if configured > 0 {
+            let access = Access {
+                token: "configured".to_owned(),
+                reach: Reach::DEFAULT_ACCOUNT,
+            };
+            let digest = None;
+            return Ok(Self { access, digest });
+        }
+        let ask = async {
+            let found = sidecar.database.authenticate(&digest).await;
+            found.map_err(away)?.ok_or(Refusal::Unauthorized)
+        };
+        Ok(Self {
+            access: sidecar.tokens.get(digest, ask).await?,
+            digest: Some(digest),
+        })
+    }
+
+    /// The instance that is named, if the token reaches it.
+    pub(super) async fn instance(
+        &self,
+        sidecar: &Sidecar,
+        named: &str,
+    ) -> Result<Arc<Instance>, Refusal> {
+        let reach = self.access.reach;
+        let ask = async {
+            let found = sidecar.database.find_instance(reach, named).await;
+            let found = found.map_err(away)?.ok_or(Refusal::NoInstance)?;
+            Ok(Arc::new(found))
+        };
+        let key = (reach, named.to_owned());
+        sidecar.instances.get(key, ask).await
+    }
+
+    /// For the operator, and to find out whether the token is still good.
+    pub(super) fn peer(self, parts: &Parts, door: &'static str) -> Peer {
+        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Peer {
+            door,
+            address: address.map(|ConnectInfo(address)| *address),
+            token: self.access.token,
+            digest: self.digest,
+        }
+    }
 }
 
 /// What envelopes tell of an instance. A token that cannot be opened is left out.

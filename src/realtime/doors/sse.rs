@@ -40,6 +40,7 @@ pub(super) fn respond(sidecar: &Arc<Sidecar>, opening: Opening, headers: &Header
         (Outlet::Pulled, filter),
     );
     connection.hear(sidecar.clock.now());
+    sidecar.hub.turn_away_late(&connection);
     let sending = Sending {
         sidecar: Arc::clone(sidecar),
         connection,

@@ -2,7 +2,8 @@
 //!
 //! `?events=a,b` filters. Where to begin: `cursor=…`, `last_event_id=evt_…` (or the header `Last-Event-ID`, which may be
 //! either), `since=<RFC 3339>`, `from=earliest`; without any, with the present. `?consumer=<name>` begins where that consumer
-//! has acknowledged, and takes acknowledgements.
+//! has acknowledged (the first time, where the rest says), and takes acknowledgements; an earlier connection of the same
+//! consumer is closed.
 
 use std::sync::Arc;
 
@@ -78,16 +79,16 @@ async fn opening(
         )));
     }
     let mut origin = origin(parts)?;
+    let named = query(parts, "consumer");
+    if let Some(name) = &named {
+        check_consumer(name, flavor)?;
+    }
     let admission = sidecar
         .hub
         .admit(instance.id, &peer.token)
         .map_err(Refusal::NoRoom)?;
     let mut consumer = None;
-    if let Some(name) = query(parts, "consumer") {
-        if !is_name(&name) {
-            let problem = "consumer is 1 to 100 letters, digits, dots, dashes or underscores";
-            return Err(Refusal::Malformed(problem.to_owned()));
-        }
+    if let Some(name) = named {
         // What an earlier connection acknowledged through this process must be there to be read.
         sidecar.acks.flush(&sidecar.database, &sidecar.hub).await;
         let (taken, cursor) = sidecar
@@ -112,10 +113,18 @@ async fn opening(
     })
 }
 
-/// Whether a consumer may be called so.
-fn is_name(name: &str) -> bool {
+/// Whether a consumer may be called so, and acknowledge here.
+fn check_consumer(name: &str, flavor: Flavor) -> Result<(), Refusal> {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    (1..=100).contains(&name.len()) && name.bytes().all(good)
+    if name.len() > 100 || !name.bytes().all(good) {
+        let problem = "consumer is 1 to 100 letters, digits, dots, dashes or underscores";
+        return Err(Refusal::Malformed(problem.to_owned()));
+    }
+    if flavor == Flavor::Sse {
+        let problem = "a consumer acknowledges, and server-sent events go one way: connect a WebSocket, or resume with Last-Event-ID";
+        return Err(Refusal::Malformed(problem.to_owned()));
+    }
+    Ok(())
 }
 
 /// Where to begin.

@@ -3,10 +3,9 @@
 //! `?instance_id=VZ…&events=Message,Connected&access_token=…&client_token=…&instance_token=…&last_event_id=…`. The tokens may also
 //! stand in the headers that its REST API has for them. Without `events`, those of the instance's webhook.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::Response;
@@ -17,14 +16,12 @@ use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::caller::{TOKEN_BYTES_MAX, access, away, check_origin, profile, query};
+use super::caller::{Caller, TOKEN_BYTES_MAX, away, check_origin, profile, query};
 use super::refusal::Refusal;
 use crate::db::administration::{EndpointFilter, Instance};
 use crate::db::tail::Origin;
 use crate::dialect::Dialect;
-use crate::model::Access;
 use crate::realtime::claims::Wanted;
-use crate::realtime::connection::Peer;
 use crate::realtime::filter::Filter;
 use crate::realtime::flavor::Flavor;
 use crate::realtime::protocol::TYPES_MAX;
@@ -88,30 +85,33 @@ impl Shown {
     }
 
     /// The instance, if all that is shown is good for it: an access token, or a client and an instance token together.
-    async fn admit(&self, sidecar: &Sidecar, named: &str) -> Result<(Instance, Access), Refusal> {
+    async fn admit(
+        &self,
+        sidecar: &Sidecar,
+        named: &str,
+    ) -> Result<(Arc<Instance>, Caller), Refusal> {
         let ((Some(token), ..) | (None, Some(_), Some(token))) =
             (&self.access, &self.client, &self.instance)
         else {
             return Err(Refusal::Unauthorized);
         };
-        let access = access(sidecar, token).await?;
+        let caller = Caller::of_token(sidecar, token).await?;
         if let Some(client) = &self.client {
             let account = sidecar.database.account_of_client(client).await;
-            if account.map_err(away)? != Some(access.reach.account) {
+            if account.map_err(away)? != Some(caller.access.reach.account) {
                 return Err(Refusal::Unauthorized);
             }
         }
-        let found = sidecar.database.find_instance(access.reach, named).await;
-        let instance = found.map_err(away)?.ok_or(Refusal::NoInstance)?;
+        let instance = caller.instance(sidecar, named).await?;
         if let Some(own) = &self.instance {
-            let reach = self::access(sidecar, own).await?.reach;
+            let reach = Caller::of_token(sidecar, own).await?.access.reach;
             let reaches = reach.account == instance.account_id
                 && reach.instance.is_none_or(|only| only == instance.id);
             if !reaches {
                 return Err(Refusal::Unauthorized);
             }
         }
-        Ok((instance, access))
+        Ok((instance, caller))
     }
 }
 
@@ -121,7 +121,7 @@ async fn opening(sidecar: &Arc<Sidecar>, parts: &Parts) -> Result<Opening, Refus
     let shown = Shown::of(parts);
     let named = query(parts, "instance_id");
     let named = named.ok_or_else(|| Refusal::Malformed("instance_id is missing".to_owned()))?;
-    let (instance, access) = shown.admit(sidecar, &named).await?;
+    let (instance, caller) = shown.admit(sidecar, &named).await?;
     let asked = Filter::of_list(Dialect::Vzaps, &query(parts, "events").unwrap_or_default());
     if asked.types().len() > TYPES_MAX {
         let problem = format!("events names at most {TYPES_MAX} types");
@@ -133,12 +133,7 @@ async fn opening(sidecar: &Arc<Sidecar>, parts: &Parts) -> Result<Opening, Refus
     } else {
         asked
     };
-    let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    let peer = Peer {
-        door: "vzaps",
-        address: address.map(|ConnectInfo(address)| *address),
-        token: access.token,
-    };
+    let peer = caller.peer(parts, "vzaps");
     let admission = sidecar
         .hub
         .admit(instance.id, &peer.token)

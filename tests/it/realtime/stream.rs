@@ -1,0 +1,55 @@
+//! Our own door: where a stream begins, and where it goes on.
+
+use super::raw::{CLOSE, PING, PONG, Request};
+use super::sidecar::sidecar;
+use super::{STREAM, emit};
+use crate::support::app::TestApp;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_come_on_a_socket_and_go_on_after_a_cursor() {
+    let app = TestApp::start().await;
+    let sidecar = sidecar(&app).await;
+    let (mut client, head) = Request::to(STREAM).upgrade(sidecar.address).await;
+    assert_eq!(head.status, 101);
+    let accept = head.header("sec-websocket-accept");
+    assert_eq!(accept, Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+    let position = client.message().await;
+    assert_eq!(position["recovered"], true);
+    emit(&app, 1).await;
+    emit(&app, 2).await;
+    let first = client.message().await;
+    assert_eq!(first["type"], "order.paid");
+    assert_eq!(first["data"]["n"], 1);
+    let second = client.message().await;
+    client.send(PING, b"hello").await;
+    assert_eq!(client.frame().await, (PONG, b"hello".to_vec()));
+    client.send(CLOSE, &1000_u16.to_be_bytes()).await;
+    assert_eq!(client.frame().await.0, CLOSE);
+    emit(&app, 3).await;
+    let cursor = first["cursor"].as_str().unwrap();
+    let path = format!("{STREAM}?cursor={cursor}");
+    let mut client = Request::to(&path).socket(&sidecar).await;
+    client.message().await;
+    assert_eq!(client.message().await["id"], second["id"]);
+    assert_eq!(client.message().await["data"]["n"], 3);
+    emit(&app, 4).await;
+    assert_eq!(client.message().await["data"]["n"], 4);
+    // Another process knows nothing of the ring: the table answers.
+    let other = self::sidecar(&app).await;
+    let mut client = Request::to(&path).socket(&other).await;
+    assert_eq!(client.numbers(3).await, [2, 3, 4]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_come_as_server_sent_events() {
+    let app = TestApp::start().await;
+    let sidecar = sidecar(&app).await;
+    emit(&app, 1).await;
+    let path = format!("{STREAM}?from=earliest");
+    let (mut client, head) = Request::to(path).get(sidecar.address).await;
+    assert_eq!(head.header("content-type"), Some("text/event-stream"));
+    assert_eq!(client.sse().await.event, "position");
+    assert_eq!(client.sse().await.json()["data"]["n"], 1);
+    emit(&app, 2).await;
+    assert_eq!(client.sse().await.json()["data"]["n"], 2);
+}
