@@ -159,6 +159,16 @@ impl Client {
         read.expect("nothing comes").is_ok_and(|count| count > 0)
     }
 
+    /// The body that belongs to a head.
+    pub(super) async fn body(&mut self, head: &Head) -> Vec<u8> {
+        let length = head.header("content-length").unwrap_or("0");
+        let length: usize = length.parse().unwrap();
+        while self.pending.len() < length {
+            assert!(self.more().await, "the server closed within a body");
+        }
+        self.pending.drain(..length).collect()
+    }
+
     /// Everything up to a mark, which is included.
     pub(super) async fn until(&mut self, mark: &[u8]) -> Vec<u8> {
         loop {
@@ -326,11 +336,11 @@ pub(super) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     match payload.len() {
         length @ 0..=125 => frame.push(0x80 | u8::try_from(length).unwrap()),
         length @ 126..=0xffff => {
-            frame.push(0x80 | 126);
+            frame.push(0x80 | 0x7e);
             frame.extend(u16::try_from(length).unwrap().to_be_bytes());
         }
         length => {
-            frame.push(0x80 | 127);
+            frame.push(0x80 | 0x7f);
             frame.extend((length as u64).to_be_bytes());
         }
     }

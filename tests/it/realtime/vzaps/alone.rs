@@ -1,44 +1,27 @@
 //! What the SDK never does, with a raw client.
 
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 
-use super::super::{Client, Sidecar, sidecar};
+use super::super::raw::{Client, Request};
+use super::super::sidecar::{Sidecar, sidecar};
 use super::{CLIENT, credentials, emit, ids};
 use crate::support::api::ACCOUNT;
 use crate::support::app::{INSTANCE, TestApp};
 use crate::support::wait::{PATIENCE, until};
 
-/// A request without headers, as a browser makes it; the head of the response, and its body where there is one.
-async fn connect(sidecar: &Sidecar, query: &str) -> (Client, String, Value) {
-    let stream = TcpStream::connect(sidecar.address).await.unwrap();
-    let mut client = Client {
-        stream,
-        pending: Vec::new(),
-    };
-    let request = format!(
-        "GET /events/ws?{query} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    );
-    client.stream.write_all(request.as_bytes()).await.unwrap();
-    let head = String::from_utf8(client.until(b"\r\n\r\n").await).unwrap();
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
-    let length: usize = length.unwrap_or(0);
-    while client.pending.len() < length {
-        client.more().await;
-    }
-    let body: Vec<u8> = client.pending.drain(..length).collect();
+/// A request without a token in a header, as a browser makes it; the status of the response, and its body where there is one.
+async fn connect(sidecar: &Sidecar, query: &str) -> (Client, u16, Value) {
+    let request = Request::to(format!("/events/ws?{query}")).nobody();
+    let (mut client, head) = request.upgrade(sidecar.address).await;
+    let body = client.body(&head).await;
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    (client, head.lines().next().unwrap().to_owned(), body)
+    (client, head.status, body)
 }
 
 /// One that is connected.
 async fn connected(sidecar: &Sidecar, query: &str) -> Client {
     let (client, status, body) = connect(sidecar, query).await;
-    assert!(status.contains("101"), "{status} {body}");
+    assert_eq!(status, 101, "{body}");
     client
 }
 
@@ -103,7 +86,7 @@ async fn what_is_not_acknowledged_comes_again_and_acknowledgements_count_more_th
     }
     close(client).await;
     // None of it was acknowledged. The other process knows nothing but what is written down.
-    let other = super::super::sidecar(&app).await;
+    let other = self::sidecar(&app).await;
     let mut client = connected(&other, &query).await;
     for n in [2, 4, 5] {
         assert_eq!(number(&mut client).await, n);
@@ -149,7 +132,7 @@ async fn what_was_removed_before_it_was_acknowledged_does_not_lock_a_client_out(
     emit(&app, 4).await;
     app.sql("delete from postrider.events where data::text not like '%4%'")
         .await;
-    let other = super::super::sidecar(&app).await;
+    let other = self::sidecar(&app).await;
     let mut client = connected(&other, &query).await;
     assert_eq!(number(&mut client).await, 4);
     close(client).await;
@@ -206,7 +189,7 @@ async fn only_tokens_that_are_good_for_the_instance_together_open_it() {
     .await;
     let refused = async |query: &str, expected: u16, message: &str| {
         let (_, status, body) = connect(&sidecar, query).await;
-        assert!(status.contains(&expected.to_string()), "{query}: {status}");
+        assert_eq!(status, expected, "{query}");
         assert_eq!(
             body,
             json!({"code": expected, "success": false, "error": message}),
