@@ -24,6 +24,8 @@
 //!   Postgres in `db::embedded`. `channels` (L1) is the only one that speaks to the outside: a parcel in, an `Outcome` out.
 //! - The rooms (L2): `delivery` claims, sends and completes; `ingest` turns NOTIFY into events; `http` answers the APIs,
 //!   metrics and health; `realtime` streams the event log over sockets. Only `delivery` uses `channels`.
+//! - `client` is the other end of `realtime`, for other programs and for `postrider listen`: it uses nothing of the rest, and can be
+//!   built without it (feature `client`).
 //! - `lifecycle` has the signals, the tasks and the two stages of shutdown, and `readiness` what is not ready yet: the rooms
 //!   are given both. `telemetry` sets up logs; `source` finds or starts the Postgres; `app` is one running process and
 //!   `roles` what it does (L3).
@@ -37,7 +39,7 @@
 //! 1. **The four rooms (http, ingest, delivery, realtime) never import one another. They meet only in Postgres.** So each can
 //!    run as its own process.
 //! 2. Only `db` holds SQL or names `sqlx`. Only `channels` opens outbound connections. A channel never sees the database: a
-//!    parcel in, an `Outcome` out.
+//!    parcel in, an `Outcome` out. (`client` connects to one Postrider, which its user names.)
 //! 3. L0 does no I/O, spawns nothing and asks no clock (`config` parses what `cli` hands it; `crypto` is given its
 //!    randomness). That is where the thinking is, and where tests cost nothing.
 //! 4. No transaction is open while we wait for the network. Work is held by a *lease* (expiry + token), never by a row lock.
@@ -48,23 +50,44 @@
 //!
 //! One crate keeps the layout, so the compiler cannot hold these lines; `tests/it/tidy/` does, as far as text tells.
 
+#[cfg(feature = "server")]
 pub mod app;
+#[cfg(feature = "server")]
 pub mod backoff;
 pub mod causes;
+#[cfg(feature = "server")]
 pub mod channels;
+#[cfg(feature = "server")]
 pub mod cli;
+#[cfg(feature = "client")]
+pub mod client;
+#[cfg(feature = "server")]
 pub mod config;
+#[cfg(feature = "server")]
 pub mod crypto;
+#[cfg(feature = "server")]
 pub mod db;
+#[cfg(feature = "server")]
 pub mod delivery;
+#[cfg(feature = "server")]
 pub mod dialect;
+#[cfg(feature = "server")]
 pub mod http;
+#[cfg(feature = "server")]
 pub mod ingest;
+#[cfg(feature = "server")]
 pub mod lifecycle;
+#[cfg(feature = "server")]
 pub mod metrics;
+#[cfg(feature = "server")]
 pub mod model;
+#[cfg(feature = "server")]
 pub mod readiness;
+#[cfg(feature = "server")]
 pub mod realtime;
+#[cfg(feature = "server")]
 pub mod roles;
+#[cfg(feature = "server")]
 pub mod source;
+#[cfg(feature = "server")]
 pub mod telemetry;

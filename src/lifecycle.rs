@@ -302,11 +302,19 @@ fn hang_up_is_ignored() -> bool {
     ignored.is_some_and(|mask| mask & SIGHUP_BIT != 0)
 }
 
-/// Waits for Ctrl-C, for a command with nothing to drain.
+/// Waits for Ctrl-C or SIGTERM, for a command with nothing to drain.
 pub async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
+    let (interrupt, terminate) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    );
+    let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
         // Nobody can tell us; the signal itself ends the process.
-        std::future::pending::<()>().await;
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
     }
 }
 

@@ -14,6 +14,7 @@ mod exit;
 mod first_token;
 mod instance;
 mod keys;
+mod listen;
 mod migrate;
 mod moment;
 mod output;
@@ -62,6 +63,8 @@ pub enum Command {
     Token(token::Arguments),
     /// Create, change and delete endpoints (who wants to know), test them, recover and replay
     Endpoint(endpoint::Arguments),
+    /// Print an instance's events as they come, or POST them to a URL of this machine
+    Listen(listen::Arguments),
     /// Look at the queue and its dead letters, and re-queue them
     Queue(queue::Arguments),
     /// Seal all secrets anew after the encryption key was changed
@@ -93,13 +96,14 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Instance(arguments) => instance::run(&cli.globals, &arguments).await,
         Command::Token(arguments) => token::run(&cli.globals, &arguments).await,
         Command::Endpoint(arguments) => endpoint::run(&cli.globals, &arguments).await,
+        Command::Listen(arguments) => listen::run(&cli.globals, &arguments).await,
         Command::Queue(arguments) => queue::run(&cli.globals, &arguments).await,
         Command::Keys(arguments) => keys::run(&cli.globals, &arguments).await,
         Command::Doctor(arguments) => Box::pin(doctor::run(&cli.globals, &arguments)).await,
         Command::Adopt(arguments) => adopt::run(&cli.globals, &arguments).await,
         Command::Pg(arguments) => pg::run(&cli.globals, &arguments).await,
         Command::Config(arguments) => config::run(&cli.globals, &arguments),
-        Command::Bench(arguments) => bench::run(&cli.globals, &arguments).await,
+        Command::Bench(arguments) => bench::run(&cli.globals, arguments).await,
     }
 }
 

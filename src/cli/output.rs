@@ -103,7 +103,7 @@ pub(super) fn counted(count: i64, one: &str, many: &str) -> String {
 }
 
 /// A table has lines; what a cell shows came from outside and must not make its own, nor speak to the terminal.
-fn one_line(text: String) -> String {
+pub(super) fn one_line(text: String) -> String {
     if text.chars().any(char::is_control) {
         text.chars()
             .map(|c| if c.is_control() { ' ' } else { c })

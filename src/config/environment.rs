@@ -23,7 +23,7 @@ const ALIASES: [(&str, &str); 7] = [
 ];
 
 /// Ours, but no keys: `cli` reads them.
-const RESERVED: [&str; 1] = ["POSTRIDER_CONFIG"];
+const RESERVED: [&str; 3] = ["POSTRIDER_CONFIG", "POSTRIDER_TOKEN", "POSTRIDER_URL"];
 
 /// The values set by variables, weakest first.
 pub(super) fn settings(variables: &[(String, String)]) -> Result<Vec<Setting>, Error> {

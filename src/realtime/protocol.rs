@@ -27,7 +27,7 @@ use super::filter::Filter;
 use super::sidecar::{Beginning, Sidecar};
 use super::wire::frame::{TEXT, frame};
 use crate::db::consumers::Consumer;
-use crate::db::tail::Cursor;
+use crate::db::tail::{Cursor, Gap, earliest};
 
 /// Types a filter may name.
 pub(super) const TYPES_MAX: usize = 200;
@@ -67,6 +67,15 @@ pub(super) fn position(beginning: &Beginning) -> String {
 /// The same as a frame.
 pub(super) fn position_frame(beginning: &Beginning) -> Bytes {
     frame(TEXT, position(beginning).as_bytes())
+}
+
+/// Events were removed before they were sent: from where a reader can go on, as a frame.
+pub(super) fn gap_frame(present: Cursor) -> Bytes {
+    position_frame(&Beginning {
+        replay: None,
+        gap: Some((Gap::Removed, earliest(&present))),
+        position: present,
+    })
 }
 
 /// Does what a client says. The answer, if there is one.

@@ -276,7 +276,7 @@ impl Session {
                 self.connection.go_live();
             }
             Err(Broken::Gap) if self.connection.out().ledger.is_some() => self.begin_anew(),
-            Err(Broken::Gap) => self.connection.close(Close::Expired),
+            Err(Broken::Gap) => self.tell_gap(),
             Err(Broken::Away(error)) => {
                 tracing::warn!(error = %Causes(&error), "what a client missed could not be read");
                 self.connection.close(Close::Unavailable);
@@ -294,6 +294,15 @@ impl Session {
         if self.replay.is_none() {
             self.connection.close(Close::Expired);
         }
+    }
+
+    /// Events were removed while it was being given what it missed. A client of our own learns from where it can go on.
+    fn tell_gap(&self) {
+        let present = self.sidecar.hub.present();
+        if let (Flavor::Stream, Some(present)) = (self.connection.flavor, present) {
+            self.connection.send(protocol::gap_frame(present));
+        }
+        self.connection.close(Close::Expired);
     }
 
     /// Reads what has come.
@@ -325,7 +334,7 @@ impl Session {
                 Message::Text(text) => answers.extend(self.obey(&text)),
                 Message::Binary(_) | Message::Pong => {}
                 Message::Close(code) => {
-                    self.connection.send_all(answers);
+                    self.answer(answers);
                     self.connection.close(Close::Left(code));
                     // Nothing that comes after it counts.
                     self.left = true;
@@ -333,10 +342,17 @@ impl Session {
                 }
             }
         }
-        self.connection.send_all(answers);
+        self.answer(answers);
         if let Err(violation) = fed {
             self.connection
                 .close(Close::Protocol(violation.code, violation.reason));
+        }
+    }
+
+    /// Sends answers. Nothing goes out behind a close frame.
+    fn answer(&self, answers: Vec<Bytes>) {
+        if !self.connection.is_ending() {
+            self.connection.send_all(answers);
         }
     }
 
@@ -362,8 +378,9 @@ impl Session {
 
     /// Sends what is left, and waits a moment for the other end to close as well.
     async fn end(&mut self) {
+        let connection = Arc::clone(&self.connection);
         let closing = async {
-            let Outlet::Socket(stream) = &self.connection.outlet else {
+            let Outlet::Socket(stream) = &connection.outlet else {
                 return;
             };
             while self.connection.queued() > 0 && !self.connection.out().closed {
@@ -379,8 +396,8 @@ impl Session {
                 }
                 match stream.try_read(&mut buffer) {
                     Ok(0) => return,
-                    // It answers our close frame, or still sends what it had begun: the end comes soon.
-                    Ok(_) => {}
+                    // It answers our close frame, or sends what it had begun, acknowledgements for one: the end comes soon.
+                    Ok(count) => self.take_in(&buffer[..count]),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     Err(_) => return,
                 }

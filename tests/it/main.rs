@@ -9,6 +9,7 @@ mod bench;
 mod capture;
 mod channels;
 mod cli;
+mod client;
 mod delivery;
 mod doorbell;
 mod embedded;

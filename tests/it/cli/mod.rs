@@ -7,6 +7,7 @@ mod demo;
 mod doctoring;
 mod embedded;
 mod keys;
+mod listening;
 mod migrating;
 mod pooling;
 mod program;

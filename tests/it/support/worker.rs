@@ -103,7 +103,7 @@ impl WorkerBuilder {
         Worker { tasks, exporter }
     }
 
-    /// Starts the real program, with a configuration file in a directory of its own.
+    /// Starts the real program as a worker, with a configuration file in a directory of its own.
     pub(crate) fn spawn(self) -> Process {
         self.spawn_as("worker")
     }
