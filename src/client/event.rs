@@ -48,7 +48,8 @@ pub(super) enum Said {
 /// A control message, as far as it is of use.
 #[derive(Debug, Deserialize)]
 struct Control {
-    control: Option<String>,
+    #[serde(rename = "control")]
+    kind: Option<String>,
     #[serde(default)]
     recovered: bool,
     cursor: Option<String>,
@@ -60,7 +61,7 @@ impl Said {
     /// Reads one.
     pub(super) fn parse(text: &str) -> Result<Self, serde_json::Error> {
         let control: Control = serde_json::from_str(text)?;
-        let Some(kind) = control.control else {
+        let Some(kind) = control.kind else {
             return serde_json::from_str(text).map(Self::Event);
         };
         Ok(match (kind.as_str(), control.cursor, control.earliest) {

@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::{Error, Event};
+use crate::causes::Causes;
 
 /// Why a handler failed.
 pub type HandlerError = Box<dyn std::error::Error + Send + Sync>;
@@ -17,13 +18,19 @@ pub type HandlerError = Box<dyn std::error::Error + Send + Sync>;
 type Handler =
     Box<dyn Fn(Arc<Event>) -> BoxFuture<'static, Result<(), HandlerError>> + Send + Sync>;
 
+/// Who hears of errors.
+type OnError = Box<dyn Fn(&Error) + Send + Sync>;
+
+/// Who hears of gaps.
+type OnGap = Box<dyn Fn(&str) + Send + Sync>;
+
 /// All of a subscription.
 #[derive(Default)]
 pub(super) struct Handlers {
     by_type: HashMap<String, Vec<Handler>>,
     of_all: Vec<Handler>,
-    error: Option<Box<dyn Fn(&Error) + Send + Sync>>,
-    gap: Option<Box<dyn Fn(&str) + Send + Sync>>,
+    error: Option<OnError>,
+    gap: Option<OnGap>,
 }
 
 impl Handlers {
@@ -65,22 +72,22 @@ impl Handlers {
 
     /// Something went wrong.
     pub(super) fn failed(&self, error: &Error) {
-        match &self.error {
-            Some(hears) => hears(error),
-            None => {
-                tracing::warn!(error = %crate::causes::Causes(error), "a subscription was disturbed")
-            }
+        if let Some(hears) = &self.error {
+            hears(error);
+        } else {
+            tracing::warn!(error = %Causes(error), "a subscription was disturbed");
         }
     }
 
     /// Events were removed before they could be read.
     pub(super) fn gap(&self, reason: &str) {
-        match &self.gap {
-            Some(hears) => hears(reason),
-            None => tracing::warn!(
+        if let Some(hears) = &self.gap {
+            hears(reason);
+        } else {
+            tracing::warn!(
                 reason,
                 "events were removed before a subscription could read them"
-            ),
+            );
         }
     }
 }

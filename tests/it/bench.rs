@@ -128,6 +128,21 @@ fn api_prints_its_ratios() {
 }
 
 #[test]
+fn fanout_prints_its_ratios() {
+    let ratios = [
+        "20 subscribers, one event at a time: sidecar / loop, CPU",
+        "20 subscribers, bursts of 50: sidecar / loop, CPU",
+        "100 events/s to 5: p50, ms",
+        "100 events/s to 5: p99, ms",
+        "the commits' p50, followed / alone",
+        "50 idle connections: resident memory of each, KB",
+        "50 clients after a restart: until all have what they missed, s",
+        "transactions of the database for each of them",
+    ];
+    check(&bench(&["fanout"], None), &ratios);
+}
+
+#[test]
 fn bloat_prints_its_ratio() {
     check(&bench(&["bloat"], None), &["last part, with / without"]);
 }

@@ -128,8 +128,8 @@ async fn events_reach_the_handlers_of_their_types_and_are_acknowledged_behind_th
 async fn what_a_handler_fails_on_comes_again_while_the_others_go_on() {
     let app = TestApp::start().await;
     let (_server, address) = sidecar(&app, "127.0.0.1:0").await;
-    let (seen, tries) = (Seen::default(), Arc::new(AtomicUsize::new(0)));
-    let (noted, tried) = (seen.clone(), tries.clone());
+    let (seen, attempts) = (Seen::default(), Arc::new(AtomicUsize::new(0)));
+    let (noted, tried) = (seen.clone(), attempts.clone());
     let errors = Arc::new(Mutex::new(Vec::new()));
     let heard = errors.clone();
     let subscription = subscribe(address)
@@ -161,7 +161,7 @@ async fn what_a_handler_fails_on_comes_again_while_the_others_go_on() {
             .len(),
         3
     );
-    assert_eq!(tries.load(Ordering::SeqCst), 3);
+    assert_eq!(attempts.load(Ordering::SeqCst), 3);
     let errors = errors.lock().unwrap().clone();
     assert_eq!(errors.len(), 2, "{errors:?}");
     assert!(errors[0].starts_with("the handler of order.paid failed for evt_"));

@@ -1,5 +1,6 @@
-//! The API as users run it: `postrider serve --role api`, a process of its own.
+//! The API, or the sidecar, as users run it: `postrider serve --role api`, a process of its own.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::process::Stdio;
 
@@ -25,35 +26,64 @@ pub(super) struct ApiProcess {
 }
 
 impl ApiProcess {
-    /// Starts one over the stage's database, and waits until it answers.
+    /// Starts the API over the stage's database, and waits until it answers.
     pub(super) async fn start(stage: &Stage, connections: u32) -> anyhow::Result<Self> {
-        let token = token::generate(&mut rand::rng());
-        let mut child = Command::new("/proc/self/exe")
-            .args(["serve", "--role", "api", "--log-format", "json"])
-            .env("DATABASE_URL", &stage.url)
-            .env("POSTRIDER_HTTP__LISTEN", "127.0.0.1:0")
-            .env("POSTRIDER_ACCOUNT_TOKEN", token.expose_secret())
-            .env(
+        let settings = [
+            ("POSTRIDER_HTTP__LISTEN", "127.0.0.1:0".to_owned()),
+            (
                 "POSTRIDER_DATABASE__CONNECTIONS_MAX",
                 connections.to_string(),
+            ),
+        ];
+        Self::start_as(stage, "api", "serving the APIs", &settings).await
+    }
+
+    /// Starts the sidecar over the stage's database, and waits until it listens.
+    pub(super) async fn start_realtime(
+        stage: &Stage,
+        settings: &[(String, String)],
+    ) -> anyhow::Result<Self> {
+        Self::start_as(stage, "realtime", "listening: ", settings).await
+    }
+
+    /// Starts a role, and waits until it says where it listens, in a message that begins so.
+    async fn start_as<N: AsRef<OsStr>, V: AsRef<OsStr>>(
+        stage: &Stage,
+        role: &str,
+        said: &str,
+        settings: &[(N, V)],
+    ) -> anyhow::Result<Self> {
+        let token = token::generate(&mut rand::rng());
+        let mut child = Command::new("/proc/self/exe")
+            .args(["serve", "--role", role, "--log-format", "json"])
+            .env("DATABASE_URL", &stage.url)
+            .env("POSTRIDER_ACCOUNT_TOKEN", token.expose_secret())
+            .env(
+                "POSTRIDER_LOG__LEVEL",
+                "warn,postrider::roles=info,postrider::app=info",
             )
-            .env("POSTRIDER_LOG__LEVEL", "warn,postrider::roles=info")
+            .envs(settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .context("starting the API")?;
-        let said = child.stderr.take().context("its log")?;
-        let mut lines = BufReader::new(said).lines();
+            .with_context(|| format!("starting {role}"))?;
+        let log = child.stderr.take().context("its log")?;
+        let mut lines = BufReader::new(log).lines();
         let address = loop {
-            let line = lines.next_line().await?.context("the API ended")?;
+            let line = lines.next_line().await?.context("it ended")?;
             let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-            let serves = line.contains("serving the APIs");
-            if let Some(address) = event["http.address"].as_str().filter(|_| serves) {
+            let message = event["message"].as_str().unwrap_or_default();
+            if let Some(address) = event["http.address"]
+                .as_str()
+                .filter(|_| message.starts_with(said))
+            {
                 break address.parse()?;
             }
-            eprintln!("{line}");
+            if event["level"] != "INFO" {
+                eprintln!("{line}");
+            }
         };
         let mut listening = JoinSet::new();
         listening.spawn(async move {
@@ -81,6 +111,11 @@ impl ApiProcess {
 
     /// Stops it in order.
     pub(super) async fn stop(self) -> anyhow::Result<()> {
-        worker::stop(self.child, "the API").await
+        worker::stop(self.child, "the server").await
+    }
+
+    /// Kills it, with nothing said to anybody.
+    pub(super) async fn kill(mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
     }
 }

@@ -88,8 +88,18 @@ pub(super) fn cpu_of_all_s() -> f64 {
 
 /// The most memory a process has had resident, in bytes.
 pub(super) fn resident_max_bytes(pid: u32) -> Option<u64> {
+    memory_bytes(pid, "VmHWM")
+}
+
+/// The memory a process has resident now, in bytes.
+pub(super) fn resident_bytes(pid: u32) -> Option<u64> {
+    memory_bytes(pid, "VmRSS")
+}
+
+/// A line of `/proc/PID/status`.
+fn memory_bytes(pid: u32, name: &str) -> Option<u64> {
     let status = read(&format!("/proc/{pid}/status"));
-    let kib: u64 = field(&status, "VmHWM")?
+    let kib: u64 = field(&status, name)?
         .split_whitespace()
         .next()?
         .parse()

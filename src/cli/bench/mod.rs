@@ -8,6 +8,7 @@
 
 mod api;
 mod api_process;
+mod audience;
 mod backlog;
 mod bloat;
 mod callers;
@@ -15,6 +16,8 @@ mod capture;
 mod client;
 mod crowd;
 mod drain;
+mod fanout;
+mod frames;
 mod latency;
 mod machine;
 mod meter;
@@ -76,6 +79,8 @@ enum What {
     Bloat(bloat::Arguments),
     /// Events published over HTTP, against the same by SQL, and reads of configuration
     Api(api::Arguments),
+    /// What the sidecar costs for each message it sends, against a loop that writes the same frames to the same sockets
+    Fanout(fanout::Arguments),
     /// The receiver of the others, as a process of its own
     #[command(hide = true)]
     Sink,
@@ -85,20 +90,28 @@ enum What {
     /// The listeners of capture
     #[command(hide = true)]
     Listen(crowd::Listening),
+    /// The subscribers of fanout
+    #[command(hide = true)]
+    Hear(audience::Hearing),
+    /// The baseline of fanout
+    #[command(hide = true)]
+    Frames(frames::Writing),
 }
 
 /// Runs one.
-pub(super) async fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    match &arguments.what {
+pub(super) async fn run(globals: &Globals, arguments: Arguments) -> anyhow::Result<ExitCode> {
+    match arguments.what {
+        What::Hear(hearing) => return audience::run(hearing).await,
+        What::Frames(writing) => return frames::run(&writing),
         What::Sink => return sink::run().await,
-        What::Write(arguments) => return crowd::write(globals, arguments).await,
-        What::Listen(arguments) => return crowd::listen(globals, arguments).await,
+        What::Write(arguments) => return crowd::write(globals, &arguments).await,
+        What::Listen(arguments) => return crowd::listen(globals, &arguments).await,
         _ => {}
     }
     let stage = Stage::open(globals).await?;
     // Whatever comes of it, and if it is Ctrl-C: what was set up is tidied away.
     let measured = tokio::select! {
-        measured = measure(&stage, arguments) => measured,
+        measured = measure(&stage, &arguments) => measured,
         () = lifecycle::interrupted() => Err(anyhow::anyhow!("interrupted")),
     };
     stage.close().await?;
@@ -117,7 +130,10 @@ async fn measure(stage: &Stage, arguments: &Arguments) -> anyhow::Result<Report>
         What::Neighbour(arguments) => neighbour::run(stage, how, arguments).await,
         What::Bloat(arguments) => bloat::run(stage, how, arguments).await,
         What::Api(arguments) => api::run(stage, how, arguments).await,
-        What::Sink | What::Write(_) | What::Listen(_) => unreachable!("these need no stage"),
+        What::Fanout(arguments) => fanout::run(stage, how, arguments).await,
+        What::Sink | What::Write(_) | What::Listen(_) | What::Hear(_) | What::Frames(_) => {
+            unreachable!("these need no stage")
+        }
     }
 }
 

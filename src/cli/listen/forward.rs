@@ -147,9 +147,9 @@ impl Forward {
     /// Which attempt at an event this is.
     fn attempt(&self, id: &str) -> u32 {
         let mut tries = self.tries();
-        let tried = tries.entry(id.to_owned()).or_default();
-        *tried += 1;
-        *tried
+        let count = tries.entry(id.to_owned()).or_default();
+        *count += 1;
+        *count
     }
 
     fn tries(&self) -> std::sync::MutexGuard<'_, HashMap<String, u32>> {

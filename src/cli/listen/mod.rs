@@ -59,11 +59,18 @@ pub struct Arguments {
     /// Take it from this variable
     #[arg(long, value_name = "VARIABLE", requires = "forward_to")]
     signing_secret_env: Option<String>,
-    /// The server [default: POSTRIDER_URL, else http.public_url or http.listen]
-    #[arg(long, value_name = "URL")]
+    /// The server.
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "The server [default: POSTRIDER_URL, else http.public_url or http.listen]"
+    )]
     url: Option<String>,
-    /// A token that reaches the instance; better POSTRIDER_TOKEN, as others see a command line [default: api.account_token]
-    #[arg(long)]
+    /// A token that reaches the instance.
+    #[arg(
+        long,
+        help = "A token that reaches it; better POSTRIDER_TOKEN, as others see a command line [default: api.account_token]"
+    )]
     token: Option<Token>,
     /// A line of JSON for each event, for scripts
     #[arg(long)]
@@ -96,8 +103,8 @@ pub(super) async fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Res
         None => {
             let printer = Arc::clone(&printer);
             subscribe.on_any(move |event| {
-                let printed = printer.event(&event);
-                async move { printed }
+                let outcome = printer.event(&event);
+                async move { outcome }
             })
         }
         Some(url) => {

@@ -66,6 +66,25 @@ impl Application {
         Ok(())
     }
 
+    /// Emits so many events of the same data, in a transaction of their own.
+    pub async fn publish_many(
+        &mut self,
+        instance: &str,
+        data: &str,
+        count: u64,
+    ) -> Result<(), Error> {
+        sqlx::query(
+            "select postrider.emit_rows(array_fill($1, array[$3]), array_fill('message.exchange'::text, array[$3]), array_fill($2::json, array[$3]))",
+        )
+        .bind(instance)
+        .bind(data)
+        .bind(i32::try_from(count).unwrap_or(i32::MAX))
+        .execute(&mut self.connection)
+        .await
+        .map_err(Error::doing("emit events"))?;
+        Ok(())
+    }
+
     /// Commits it.
     pub async fn commit(&mut self) -> Result<(), Error> {
         self.run("commit").await

@@ -105,6 +105,14 @@ impl Database {
             .map_err(Error::doing("ask for a process id"))
     }
 
+    /// How many transactions there have been in this database.
+    pub async fn bench_transactions(&self) -> Result<i64, Error> {
+        sqlx::query_scalar("select xact_commit + xact_rollback from pg_stat_database where datname = current_database()")
+            .fetch_one(self.pool())
+            .await
+            .map_err(Error::doing("count transactions"))
+    }
+
     /// How much write-ahead log there has been, in bytes.
     pub async fn bench_wal_bytes(&self) -> Result<i64, Error> {
         sqlx::query_scalar("select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint")
@@ -116,6 +124,8 @@ impl Database {
 
 /// The longest row number, so that all payloads are of one size.
 const NUMBER_DIGITS: usize = 12;
+/// The first number that is too long: where it is a time in microseconds, it begins anew there, every eleven days.
+pub const MICROSECONDS_MAX: u64 = 1_000_000_000_000;
 /// What a payload begins with.
 const PAYLOAD_HEAD: &str = r#"{"messageId":""#;
 
