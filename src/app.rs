@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use socket2::SockRef;
 use tokio::net::TcpListener;
 use tokio::time::MissedTickBehavior;
 
@@ -79,11 +80,18 @@ impl App {
     }
 }
 
+/// Connections that may wait to be accepted, as far as the kernel lets so many (`net.core.somaxconn`). After a restart all
+/// clients of the sockets come back at once, and whoever finds no place here waits for a second and more.
+const BACKLOG: i32 = 8192;
+
 /// Binds the HTTP listener.
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
+    let listener = TcpListener::bind(address).await.with_context(|| {
         format!("cannot listen on {address}; set another http.listen (or POSTRIDER_HTTP__LISTEN), port 0 for any free one")
-    })
+    })?;
+    // It listens already: this only makes the queue longer, and where it cannot, a shorter one will do.
+    let _ = SockRef::from(&listener).listen(BACKLOG);
+    Ok(listener)
 }
 
 /// Tidies metrics, also where nobody scrapes.
