@@ -29,6 +29,8 @@ pub struct Realtime {
     pub connections_per_instance_max: usize,
     /// Connections by one token.
     pub connections_per_token_max: usize,
+    /// Events are compressed, once for all, for clients that take them so.
+    pub compression: bool,
     /// The longest message of a client.
     pub inbound_bytes_max: usize,
     /// How long the log is still followed when nobody is connected any more.

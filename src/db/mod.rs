@@ -15,6 +15,7 @@ pub mod ingest;
 pub mod installation;
 mod maintenance;
 pub mod migrate;
+mod minutes;
 pub mod notices;
 mod pool;
 pub mod queue;
@@ -26,6 +27,7 @@ pub mod tail;
 
 pub use error::{Error, answered};
 pub use maintenance::{Depth, TableHealth};
+pub use minutes::Minutes;
 pub use pool::{Database, Purpose};
 pub use route::{Line, Route};
 pub use sealing::Resealed;

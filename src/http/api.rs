@@ -9,12 +9,12 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::auth::{ConfiguredTokens, TokenCache};
-use super::limit::{Minutes, tell_limit};
+use super::limit::tell_limit;
 use super::manner::{Manner, dress, no_route};
 use super::{codechat, cors, document, evolution, request_id, ryze, v1, vzaps};
 use crate::config::Config;
 use crate::crypto::{Keyring, token};
-use crate::db::Database;
+use crate::db::{Database, Minutes};
 use crate::model::{Access, Guard, Reach};
 
 /// The manners there are; the first answers what is like none of them.

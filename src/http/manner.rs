@@ -137,12 +137,7 @@ async fn speak(manner: &'static Manner, mut request: Request, next: Next) -> Res
 
 /// `X-RateLimit-*`.
 pub(super) fn write_allowance(headers: &mut HeaderMap, allowance: Allowance) {
-    let fields = [
-        (ALLOWANCE, i64::from(allowance.limit)),
-        ("x-ratelimit-remaining", i64::from(allowance.remaining)),
-        ("x-ratelimit-reset", allowance.resets_at),
-    ];
-    for (name, value) in fields {
+    for (name, value) in allowance.headers() {
         headers.insert(HeaderName::from_static(name), HeaderValue::from(value));
     }
 }

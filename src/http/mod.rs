@@ -90,15 +90,31 @@ pub struct State {
     pub mounts: Mounts,
 }
 
+/// Whoever takes nothing of what is sent to it for so long is cut off. A stream of events has no other end: its reader may
+/// stop reading, and stay.
+const STUCK_MAX: Duration = Duration::from_mins(1);
+
 /// Answers until `hard`, and a little longer whoever is being answered.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     hard: CancellationToken,
 ) -> io::Result<()> {
-    let listener = listener.tap_io(|connection| {
+    serve_with(listener, router, hard, STUCK_MAX).await
+}
+
+/// The same where readers may be stuck for another time.
+pub async fn serve_with(
+    listener: TcpListener,
+    router: Router,
+    hard: CancellationToken,
+    stuck_max: Duration,
+) -> io::Result<()> {
+    let listener = listener.tap_io(move |connection| {
         // Answers are small and written at once; to wait for more would only delay them. A refusal costs no more.
         let _ = connection.set_nodelay(true);
+        #[cfg(target_os = "linux")]
+        let _ = socket2::SockRef::from(&*connection).set_tcp_user_timeout(Some(stuck_max));
     });
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let server =

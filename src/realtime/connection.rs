@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -17,9 +17,9 @@ use tokio::sync::Notify;
 
 use super::close::Close;
 use super::filter::Filter;
-use super::flavor::Flavor;
+use super::flavor::{Flavor, Profile};
 use super::ledger::{Ledger, Verdict};
-use super::topic::{Ring, Topic};
+use super::topic::{Entry, Ring, Topic};
 use crate::crypto::token::TokenDigest;
 
 /// Frames in one write.
@@ -62,6 +62,8 @@ pub struct Connection {
     pub(super) writer: usize,
     /// Where it leaves.
     pub(super) outlet: Outlet,
+    /// Its client takes compressed messages.
+    pub(super) compressed: AtomicBool,
     /// Something for its own task to look at.
     pub(super) wake: Notify,
     /// The tick of the pulse at which it was last heard.
@@ -130,9 +132,19 @@ impl Connection {
             flavor,
             writer,
             outlet,
+            compressed: AtomicBool::new(false),
             wake: Notify::new(),
             heard: AtomicU32::new(0),
             out: Mutex::new(out),
+        }
+    }
+
+    /// The frame of an event, as its client takes it.
+    fn frame_of<'a>(&self, entry: &'a Entry, profile: &Profile) -> &'a Bytes {
+        if self.compressed.load(Ordering::Relaxed) {
+            entry.compressed(self.flavor, profile)
+        } else {
+            entry.frame(self.flavor, profile)
         }
     }
 
@@ -203,7 +215,7 @@ impl Connection {
     }
 
     /// Why it is being closed, if it is.
-    pub(super) fn ending(&self) -> Option<Close> {
+    pub fn ending(&self) -> Option<Close> {
         self.out().closing
     }
 
@@ -239,6 +251,11 @@ impl Connection {
         if let Outlet::Socket(stream) = &self.outlet {
             drop(SockRef::from(stream).shutdown(std::net::Shutdown::Both));
         }
+    }
+
+    /// Frames beside the events that wait to be written.
+    pub fn waiting(&self) -> usize {
+        self.queued()
     }
 
     /// Frames that wait in its queue.
@@ -307,7 +324,7 @@ impl Connection {
             {
                 out.next += 1;
                 if let Some(profile) = ring.profile().filter(|_| out.filter.wants(&entry.event)) {
-                    frames.push(entry.frame(self.flavor, profile).clone());
+                    frames.push(self.frame_of(entry, profile).clone());
                 }
             }
         }
@@ -402,7 +419,7 @@ impl Out {
             {
                 place += 1;
                 if self.filter.wants(&entry.event) {
-                    slices[count] = IoSlice::new(entry.frame(connection.flavor, profile));
+                    slices[count] = IoSlice::new(connection.frame_of(entry, profile));
                     places[count] = place;
                     count += 1;
                 }
@@ -440,7 +457,7 @@ impl Out {
                 && let Some(profile) = ring.profile()
                 && let Some(entry) = ring.get(places[whole] - 1)
             {
-                self.partial = Some(entry.frame(connection.flavor, profile).slice(rest..));
+                self.partial = Some(connection.frame_of(entry, profile).slice(rest..));
                 self.next = places[whole];
             }
         }

@@ -34,6 +34,7 @@ mod follow;
 pub mod hub;
 mod ledger;
 mod lookups;
+mod pages;
 mod protocol;
 mod pulse;
 mod recheck;
@@ -63,7 +64,7 @@ use crate::config::Config;
 use crate::crypto::{Keyring, token};
 use crate::db::doorbell::Doorbell;
 use crate::db::tail::Tail;
-use crate::db::{Database, Route};
+use crate::db::{Database, Minutes, Route};
 use crate::lifecycle::Tasks;
 use crate::readiness::Condition;
 
@@ -123,12 +124,15 @@ pub fn start(config: &Config, equipment: Equipment) -> (Arc<Sidecar>, Router) {
             .flatten()
             .map(token::digest)
             .collect(),
+        compression: settings.compression,
         inbound_bytes_max: settings.inbound_bytes_max,
         name: format!("{:016x}", rand::random::<u64>()),
         acks: acks::Acks::default(),
         claims: claims::Claims::default(),
+        pages: pages::Pages::default(),
         tokens: lookups::Lookups::default(),
         instances: lookups::Lookups::default(),
+        minutes: Minutes::default(),
         clock: Arc::default(),
     });
     let heartbeat = Heartbeat {

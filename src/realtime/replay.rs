@@ -10,8 +10,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::connection::Connection;
+use super::pages::{Pages, Shared};
 use super::topic::Entry;
-use crate::db::tail::{Cursor, Event, Stem, Stretch, earliest};
+use crate::db::tail::{Cursor, Event, Stem, earliest};
 use crate::db::{Database, Error};
 
 /// Frames at once.
@@ -31,7 +32,26 @@ pub(super) enum Broken {
 pub(super) struct Replay {
     halves: VecDeque<Half>,
     /// Read, and not sent yet.
-    ready: VecDeque<(Event, Arc<Stem>)>,
+    ready: VecDeque<(Missed, Arc<Stem>)>,
+}
+
+/// An event, where it was read to.
+#[derive(Debug)]
+enum Missed {
+    /// In the ring.
+    Ring(Arc<Entry>),
+    /// On a page, at a place.
+    Page(Arc<Shared>, usize),
+}
+
+impl Missed {
+    /// It. A page that was read is there.
+    fn event(&self) -> Option<&Event> {
+        match self {
+            Self::Ring(entry) => Some(&entry.event),
+            Self::Page(page, at) => page.get()?.events.get(*at),
+        }
+    }
 }
 
 /// One of the two stretches, not read to its end.
@@ -58,19 +78,20 @@ impl Replay {
         let (of_first, of_second) = (stem(&first), stem(&second));
         let Some(mut missed) = missed else {
             let halves = [(first, of_first), (second, of_second)];
+            // Between equal snapshots lies nothing.
+            let halves = halves
+                .into_iter()
+                .filter(|(from, _)| from.before != from.after);
             return Self {
-                halves: halves
-                    .into_iter()
-                    .map(|(from, stem)| Half { from, stem })
-                    .collect(),
+                halves: halves.map(|(from, stem)| Half { from, stem }).collect(),
                 ready: VecDeque::new(),
             };
         };
         missed.sort_by_key(|entry| (!cursor.after.sees(entry.event.xid), entry.event.id));
-        let with_stem = missed.iter().map(|entry| {
+        let with_stem = missed.into_iter().map(|entry| {
             let early = cursor.after.sees(entry.event.xid);
             let stem = if early { &of_first } else { &of_second };
-            (entry.event.clone(), Arc::clone(stem))
+            (Missed::Ring(entry), Arc::clone(stem))
         });
         Self {
             halves: VecDeque::new(),
@@ -96,12 +117,12 @@ impl Replay {
     /// stretch of several pages, the later ones are read when they are sent.)
     pub(super) async fn prepare(
         &mut self,
-        database: &Database,
+        (database, pages): (&Database, &Pages),
         instance: i64,
     ) -> Result<(), Broken> {
         let mut left = self.halves.len();
         while !self.halves.is_empty() {
-            self.read_page(database, instance).await?;
+            self.read_page((database, pages), instance).await?;
             if self.halves.len() == left {
                 return Ok(());
             }
@@ -111,18 +132,18 @@ impl Replay {
     }
 
     /// One page of what has not been read.
-    async fn read_page(&mut self, database: &Database, instance: i64) -> Result<(), Broken> {
+    async fn read_page(
+        &mut self,
+        (database, pages): (&Database, &Pages),
+        instance: i64,
+    ) -> Result<(), Broken> {
         let Some(half) = self.halves.front_mut() else {
             return Ok(());
         };
-        let stretch = Stretch {
-            earlier: &half.from.before,
-            later: Some(&half.from.after),
-            after: half.from.id,
-            instance: Some(instance),
+        let shared = pages.read(database, instance, &half.from).await?;
+        let Some(page) = shared.get() else {
+            return Ok(());
         };
-        let page = database.missed(stretch).await.map_err(Broken::Away)?;
-        let page = page.map_err(|_| Broken::Gap)?;
         if let Some(last) = page.events.last() {
             half.from.id = last.id;
         }
@@ -130,42 +151,40 @@ impl Replay {
         if !page.more {
             self.halves.pop_front();
         }
-        let events = page.events.into_iter();
-        self.ready
-            .extend(events.map(|event| (event, Arc::clone(&stem))));
+        let places = 0..page.events.len();
+        let missed = places.map(|at| (Missed::Page(Arc::clone(&shared), at), Arc::clone(&stem)));
+        self.ready.extend(missed);
         Ok(())
     }
 
     /// The next frames; none at the end. They may be none of those wanted: then there are no frames, but more to come.
     pub(super) async fn next(
         &mut self,
-        database: &Database,
+        reading: (&Database, &Pages),
         connection: &Connection,
     ) -> Result<Option<Vec<Bytes>>, Broken> {
         if self.ready.is_empty() {
             if self.halves.is_empty() {
                 return Ok(None);
             }
-            self.read_page(database, connection.topic.instance).await?;
+            self.read_page(reading, connection.topic.instance).await?;
         }
         let count = self.ready.len().min(BATCH);
         let filter = connection.filter();
         let profile = connection.topic.ring().profile().cloned();
-        let frames = self
-            .ready
-            .drain(..count)
-            .filter(|(event, _)| filter.wants(event));
+        let missed: Vec<(Missed, Arc<Stem>)> = self.ready.drain(..count).collect();
         let mut out = connection.out();
-        let frames = frames.filter_map(|(event, stem)| {
+        let frames = missed.iter().filter_map(|(missed, stem)| {
+            let event = missed.event().filter(|event| filter.wants(event))?;
             let profile = profile.as_ref()?;
             if let Some(ledger) = &mut out.ledger {
                 // It stops asking before the window is full.
-                ledger.sent(&event, &stem);
+                ledger.sent(event, stem);
             }
             Some(
                 connection
                     .flavor
-                    .frame(&event, profile, &stem.cursor(event.id)),
+                    .frame(event, profile, &stem.cursor(event.id)),
             )
         });
         Ok(Some(frames.collect()))

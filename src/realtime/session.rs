@@ -1,6 +1,7 @@
 //! A WebSocket from its upgrade to its end: one task, asleep but for what its client sends and what the socket did not take.
 
 use std::io;
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::{Parts, downcast};
+use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -24,6 +26,7 @@ use super::replay::{Broken, Replay};
 use super::sidecar::Sidecar;
 use super::vzaps;
 use super::wire::frame::{PONG, frame};
+use super::wire::handshake::Upgrade;
 use super::wire::parse::{Message, Parser};
 use crate::causes::Causes;
 use crate::db::consumers::Consumer;
@@ -84,8 +87,9 @@ struct Session {
 }
 
 /// Serves a socket once its upgrade is through.
-pub(super) async fn serve(sidecar: Arc<Sidecar>, upgrade: OnUpgrade, opening: Opening) {
-    let Some(parts) = socket(upgrade).await else {
+pub(super) async fn serve(sidecar: Arc<Sidecar>, upgrade: Upgrade, opening: Opening) {
+    let compressed = upgrade.deflate.is_some();
+    let Some(parts) = socket(upgrade.on).await else {
         if let Some(acknowledging) = opening.acknowledges {
             sidecar
                 .claims
@@ -101,12 +105,13 @@ pub(super) async fn serve(sidecar: Arc<Sidecar>, upgrade: OnUpgrade, opening: Op
         opening.flavor,
         (outlet, Arc::new(opening.filter)),
     );
+    connection.compressed.store(compressed, Ordering::Relaxed);
     connection.hear(sidecar.clock.now());
     sidecar.hub.turn_away_late(&connection);
     let mut session = Session {
         sidecar: Arc::clone(&sidecar),
         connection: Arc::clone(&connection),
-        parser: Parser::default(),
+        parser: Parser::new(compressed),
         again: Vec::new(),
         replay: None,
         consumer: opening.consumer,
@@ -269,7 +274,8 @@ impl Session {
         let Some(replay) = &mut self.replay else {
             return;
         };
-        match replay.next(&self.sidecar.database, &self.connection).await {
+        let reading = (&self.sidecar.database, &self.sidecar.pages);
+        match replay.next(reading, &self.connection).await {
             Ok(Some(frames)) => self.connection.send_all(frames),
             Ok(None) => {
                 self.replay = None;
@@ -389,6 +395,8 @@ impl Session {
                 }
                 self.connection.unblock();
             }
+            // Nothing more comes: who waits for the end, as clients do, need not wait for our patience.
+            drop(SockRef::from(stream).shutdown(Shutdown::Write));
             let mut buffer = [0; READ_BYTES];
             while !self.left && !self.connection.out().closed {
                 if stream.readable().await.is_err() {

@@ -11,14 +11,15 @@ use super::close::Close;
 use super::connection::Connection;
 use super::hub::Hub;
 use super::lookups::Lookups;
+use super::pages::Pages;
 use super::pulse::Clock;
 use super::replay::{Broken, Replay};
 use crate::causes::Causes;
 use crate::crypto::Keyring;
 use crate::crypto::token::TokenDigest;
-use crate::db::Database;
 use crate::db::administration::Instance;
 use crate::db::tail::{Cursor, Gap, Origin, earliest};
+use crate::db::{Database, Minutes};
 use crate::lifecycle::Tasks;
 use crate::model::{Access, Reach};
 
@@ -42,6 +43,8 @@ pub struct Sidecar {
     pub origins: Vec<String>,
     /// Tokens that stand in the configuration.
     pub configured: Vec<TokenDigest>,
+    /// Messages are compressed for clients that take them so.
+    pub compression: bool,
     /// The longest message a client may send.
     pub inbound_bytes_max: usize,
     /// By which subscriptions know who holds them; another one each time it is started.
@@ -50,10 +53,14 @@ pub struct Sidecar {
     pub(super) acks: Acks,
     /// Subscriptions that are held, and what they have acknowledged.
     pub(super) claims: Claims,
+    /// Pages of the log that several read at once.
+    pub(super) pages: Pages,
     /// What tokens were good for a moment ago.
     pub(super) tokens: Lookups<TokenDigest, Access>,
     /// Instances that were found a moment ago, by who asked and what for.
     pub(super) instances: Lookups<(Reach, String), Arc<Instance>>,
+    /// When the minutes begin in which requests are counted.
+    pub(super) minutes: Minutes,
     /// Ticks of the pulse.
     pub(super) clock: Arc<Clock>,
 }
@@ -116,7 +123,9 @@ impl Sidecar {
                 let prepared = if untold {
                     Ok(())
                 } else {
-                    replay.prepare(&self.database, instance).await
+                    replay
+                        .prepare((&self.database, &self.pages), instance)
+                        .await
                 };
                 match prepared {
                     Ok(()) => {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::connection::Connection;
 use super::flavor::{Flavor, Profile};
+use super::wire::deflate;
 use crate::db::tail::{Event, Stem};
 
 /// An event in the ring, with its frames as far as they have been made.
@@ -20,8 +21,13 @@ pub struct Entry {
     /// The cursors of its step.
     pub(super) stem: Arc<Stem>,
     /// By flavor.
-    frames: [OnceLock<Bytes>; Flavor::ALL.len()],
+    frames: Frames,
+    /// The same compressed, where anybody takes them so.
+    compressed: OnceLock<Box<Frames>>,
 }
+
+/// By flavor.
+type Frames = [OnceLock<Bytes>; Flavor::ALL.len()];
 
 impl Entry {
     /// Without frames.
@@ -30,7 +36,8 @@ impl Entry {
             sequence,
             event,
             stem,
-            frames: std::array::from_fn(|_| OnceLock::new()),
+            frames: Frames::default(),
+            compressed: OnceLock::new(),
         }
     }
 
@@ -38,6 +45,12 @@ impl Entry {
     pub fn frame(&self, flavor: Flavor, profile: &Profile) -> &Bytes {
         self.frames[flavor as usize]
             .get_or_init(|| flavor.frame(&self.event, profile, &self.cursor()))
+    }
+
+    /// The same, compressed once for all who take it so.
+    pub fn compressed(&self, flavor: Flavor, profile: &Profile) -> &Bytes {
+        let frames = self.compressed.get_or_init(Box::default);
+        frames[flavor as usize].get_or_init(|| deflate::compressed(self.frame(flavor, profile)))
     }
 
     /// Where a reader is after it.

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use crate::crypto::token::{TokenDigest, digest};
 use crate::db::{Database, Error};
-use crate::model::{Access, Reach};
+use crate::model::{Access, Allowance, Limit, Reach};
 
 /// How a token is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -229,8 +229,20 @@ impl Database {
         Ok(revoked.rows_affected() > 0)
     }
 
+    /// Counts a request of a token, over all processes.
+    pub async fn count_within(&self, access: &Access, limit: Limit) -> Result<Allowance, Error> {
+        let key = format!("{}:{}", limit.bucket, access.token);
+        let (requests, resets_at) = self.count_request(&key).await?;
+        Ok(Allowance {
+            limit: limit.per_minute,
+            remaining: (limit.per_minute - requests).max(0),
+            resets_at: resets_at.unix_timestamp(),
+            within: requests <= limit.per_minute,
+        })
+    }
+
     /// Counts a request of this key in the present minute, over all processes: how many there were, and when the next minute begins.
-    pub async fn count_request(&self, key: &str) -> Result<(i32, OffsetDateTime), Error> {
+    async fn count_request(&self, key: &str) -> Result<(i32, OffsetDateTime), Error> {
         sqlx::query_as("select requests, resets_at from postrider.count_request($1)")
             .bind(key)
             .fetch_one(self.pool())

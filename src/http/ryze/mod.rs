@@ -78,10 +78,7 @@ fn limit(method: &Method, uri: &Uri) -> Limit {
             per_minute: 20,
         };
     }
-    Limit {
-        bucket: "ryze",
-        per_minute: 100,
-    }
+    Limit::RYZE
 }
 
 /// A success without anything to show.

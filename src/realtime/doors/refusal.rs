@@ -20,6 +20,8 @@ pub(super) enum Refusal {
     NoInstance,
     /// There is no room.
     NoRoom(hub::Refusal),
+    /// The token comes too often.
+    TooOften,
     /// The database is away.
     Unavailable,
 }
@@ -32,6 +34,7 @@ impl Refusal {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Origin => StatusCode::FORBIDDEN,
             Self::NoInstance => StatusCode::NOT_FOUND,
+            Self::TooOften => StatusCode::TOO_MANY_REQUESTS,
             Self::NoRoom(_) | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -44,6 +47,7 @@ impl Refusal {
             Self::Origin => "origin_not_allowed",
             Self::NoInstance => "instance_not_found",
             Self::NoRoom(_) => "no_room",
+            Self::TooOften => "rate_limited",
             Self::Unavailable => "unavailable",
         }
     }
@@ -70,6 +74,7 @@ impl Refusal {
             Self::NoRoom(hub::Refusal::TokenFull) => {
                 "too many connections by this token (realtime.connections_per_token_max)".to_owned()
             }
+            Self::TooOften => "Rate limit exceeded. Try again later.".to_owned(),
             Self::Unavailable => "the database is away; connect again later".to_owned(),
         }
     }

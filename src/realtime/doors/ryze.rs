@@ -5,21 +5,23 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State};
+use axum::http::HeaderName;
 use axum::http::request::Parts;
 use axum::response::Response;
 
-use super::caller::{admitted, away, profile, query};
+use super::caller::{Caller, away, profile, query};
 use super::refusal::Refusal;
 use super::stream::named_place;
 use crate::db::administration::EndpointFilter;
 use crate::dialect::Dialect;
+use crate::model::{Allowance, Limit};
 use crate::realtime::filter::Filter;
 use crate::realtime::flavor::Flavor;
 use crate::realtime::session::{self, Opening};
 use crate::realtime::sidecar::Sidecar;
-use crate::realtime::wire::handshake;
+use crate::realtime::wire::handshake::{self, Asked};
 
-/// Opens a socket.
+/// Opens a socket. Every answer tells how often the token may still come.
 pub(super) async fn open(
     State(sidecar): State<Arc<Sidecar>>,
     Path(named): Path<String>,
@@ -27,14 +29,43 @@ pub(super) async fn open(
 ) -> Response {
     let asked = handshake::asked(&mut request);
     let (parts, _) = request.into_parts();
-    let opening = match opening(&sidecar, &parts, &named).await {
-        Ok(opening) => opening,
-        Err(refusal) => return refusal.ryze(),
+    let (response, allowance) = match Caller::find(&sidecar, &parts, &["token"]).await {
+        // Nobody was counted: the limit is whole.
+        Err(refusal) => {
+            let resets_at = sidecar.minutes.next(&sidecar.database).await;
+            let whole = resets_at.map(|resets_at| Allowance::whole(Limit::RYZE, resets_at));
+            (refusal.ryze(), whole)
+        }
+        Ok(caller) => match sidecar
+            .database
+            .count_within(&caller.access, Limit::RYZE)
+            .await
+        {
+            Err(error) => (away(error).ryze(), None),
+            Ok(allowance) if !allowance.within => (Refusal::TooOften.ryze(), Some(allowance)),
+            Ok(allowance) => {
+                let response = match opening(&sidecar, &parts, &named, caller).await {
+                    Ok(opening) => upgrade(&sidecar, asked, opening),
+                    Err(refusal) => refusal.ryze(),
+                };
+                (response, Some(allowance))
+            }
+        },
     };
+    told(response, allowance)
+}
+
+/// The socket, where one is asked for properly.
+fn upgrade(
+    sidecar: &Arc<Sidecar>,
+    asked: Result<Asked, &'static str>,
+    opening: Opening,
+) -> Response {
     match asked {
         Ok(asked) => {
+            let asked = asked.compressed(sidecar.compression);
             let response = handshake::accepted(&asked);
-            let serving = session::serve(Arc::clone(&sidecar), asked.upgrade, opening);
+            let serving = session::serve(Arc::clone(sidecar), asked.upgrade, opening);
             sidecar.tasks.spawn("socket", serving);
             response
         }
@@ -42,9 +73,24 @@ pub(super) async fn open(
     }
 }
 
+/// `X-RateLimit-*`.
+fn told(mut response: Response, allowance: Option<Allowance>) -> Response {
+    for (name, value) in allowance.into_iter().flat_map(Allowance::headers) {
+        let name = HeaderName::from_static(name);
+        response.headers_mut().insert(name, value.into());
+    }
+    response
+}
+
 /// By the configuration of the instance's WebSocket.
-async fn opening(sidecar: &Arc<Sidecar>, parts: &Parts, named: &str) -> Result<Opening, Refusal> {
-    let (instance, peer) = admitted(sidecar, parts, (named, "ryze"), &["token"]).await?;
+async fn opening(
+    sidecar: &Arc<Sidecar>,
+    parts: &Parts,
+    named: &str,
+    caller: Caller,
+) -> Result<Opening, Refusal> {
+    let instance = caller.instance(sidecar, named).await?;
+    let peer = caller.peer(parts, "ryze");
     let filter = EndpointFilter {
         dialect: Some("ryze"),
         channel: Some("websocket"),

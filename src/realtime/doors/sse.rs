@@ -90,7 +90,8 @@ impl Sending {
                 self.connection.wake.notified().await;
                 continue;
             };
-            match replay.next(&self.sidecar.database, &self.connection).await {
+            let reading = (&self.sidecar.database, &self.sidecar.pages);
+            match replay.next(reading, &self.connection).await {
                 Ok(Some(frames)) if frames.is_empty() => {}
                 Ok(Some(frames)) => return Some(frames.concat().into()),
                 Ok(None) => {

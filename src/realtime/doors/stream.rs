@@ -39,7 +39,7 @@ pub(super) async fn open(
         Flavor::Sse
     };
     let asked = match asked.transpose() {
-        Ok(asked) => asked,
+        Ok(asked) => asked.map(|asked| asked.compressed(sidecar.compression)),
         Err(problem) => return Refusal::Malformed(problem.to_owned()).problem(),
     };
     let opening = match opening(&sidecar, &parts, &named, flavor).await {

@@ -11,10 +11,23 @@ pub const PONG: u8 = 0xA;
 /// Close.
 pub const CLOSE: u8 = 0x8;
 
+/// The bit of a compressed message.
+pub const COMPRESSED: u8 = 0x40;
+
 /// A control frame holds no more.
 const CONTROL_BYTES_MAX: usize = 125;
 
-/// One whole frame.
+/// The payload of a frame of ours.
+pub fn payload(frame: &[u8]) -> &[u8] {
+    let head = match frame.get(1) {
+        Some(126) => 4,
+        Some(127) => 10,
+        _ => 2,
+    };
+    frame.get(head..).unwrap_or_default()
+}
+
+/// One whole frame. Bits may stand beside the opcode.
 pub fn frame(opcode: u8, payload: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(payload.len() + 10);
     out.put_u8(0x80 | opcode);

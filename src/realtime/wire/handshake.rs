@@ -9,6 +9,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use hyper::upgrade::OnUpgrade;
 use sha1::{Digest, Sha1};
 
+use super::deflate;
+
 /// From RFC 6455.
 const MAGIC: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
@@ -17,8 +19,28 @@ const MAGIC: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 pub struct Asked {
     /// What the answer must show.
     accept: HeaderValue,
+    /// Compression is offered: what to answer where it is to be used.
+    offered: Option<HeaderValue>,
     /// The connection, once the answer has gone out.
-    pub upgrade: OnUpgrade,
+    pub upgrade: Upgrade,
+}
+
+/// A connection to be, and what was agreed for it.
+#[derive(Debug)]
+pub struct Upgrade {
+    /// It.
+    pub on: OnUpgrade,
+    /// Messages may be compressed: what is answered to that offer.
+    pub deflate: Option<HeaderValue>,
+}
+
+impl Asked {
+    /// Where it is offered and may be used, messages are compressed; else none is.
+    #[must_use]
+    pub fn compressed(mut self, allowed: bool) -> Self {
+        self.upgrade.deflate = self.offered.take().filter(|_| allowed);
+        self
+    }
 }
 
 /// Whether it asks for a WebSocket at all.
@@ -44,11 +66,17 @@ pub fn asked(request: &mut Request) -> Result<Asked, &'static str> {
     let key = key.ok_or("Sec-WebSocket-Key is not the base64 of 16 bytes")?;
     let digest = Sha1::new().chain_update(key).chain_update(MAGIC).finalize();
     let accept = HeaderValue::from_str(&BASE64.encode(digest)).expect("base64 is a header value");
-    let upgrade = request
+    let offered = deflate::agreed(headers);
+    let on = request
         .extensions_mut()
         .remove::<OnUpgrade>()
         .ok_or("this connection cannot be upgraded")?;
-    Ok(Asked { accept, upgrade })
+    let deflate = None;
+    Ok(Asked {
+        accept,
+        offered,
+        upgrade: Upgrade { on, deflate },
+    })
 }
 
 /// The answer that goes with it.
@@ -59,6 +87,9 @@ pub fn accepted(asked: &Asked) -> Response {
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::SEC_WEBSOCKET_ACCEPT, asked.accept.clone());
+    if let Some(deflate) = &asked.upgrade.deflate {
+        headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, deflate.clone());
+    }
     response
 }
 

@@ -1,6 +1,7 @@
 //! What a client sends: frames, read as they come, with every rule of RFC 6455 that a server has to hold them to.
 
-use super::frame::{CLOSE, PING, PONG, TEXT};
+use super::deflate::{Unreadable, decompressed};
+use super::frame::{CLOSE, COMPRESSED, PING, PONG, TEXT};
 
 /// A binary message.
 const BINARY: u8 = 0x2;
@@ -42,6 +43,17 @@ const NOT_TEXT: Violation = Violation {
     reason: "a text message is not UTF-8",
 };
 
+/// Longer than it may be.
+const TOO_LONG: Violation = Violation {
+    code: 1009,
+    reason: "the message is too long",
+};
+/// Compressed, and not as agreed.
+const NOT_COMPRESSED: Violation = Violation {
+    code: 1007,
+    reason: "a compressed message cannot be read",
+};
+
 /// What has been read of messages that are not whole yet. Empty most of the time, and then it holds no memory.
 #[derive(Debug, Default)]
 pub struct Parser {
@@ -51,11 +63,15 @@ pub struct Parser {
     fragments: Option<(u8, Vec<u8>)>,
     /// How many bytes of a text have been found good.
     good: usize,
+    /// Messages may come compressed.
+    compressed: bool,
 }
 
 /// The head of a frame.
 struct Head {
     finished: bool,
+    /// With the bit of a compressed message, which only its first frame has.
+    kind: u8,
     opcode: u8,
     mask: [u8; 4],
     length: usize,
@@ -64,6 +80,14 @@ struct Head {
 }
 
 impl Parser {
+    /// Of a connection on which messages may come compressed, or may not.
+    pub fn new(compressed: bool) -> Self {
+        Self {
+            compressed,
+            ..Self::default()
+        }
+    }
+
     /// Nothing is half read.
     pub fn is_idle(&self) -> bool {
         self.pending.is_empty() && self.fragments.is_none()
@@ -103,7 +127,7 @@ impl Parser {
         at: usize,
         bytes_max: usize,
     ) -> Result<Option<(Option<Message>, usize)>, Violation> {
-        let Some(head) = head(&self.pending[at..])? else {
+        let Some(head) = head(&self.pending[at..], self.compressed)? else {
             return Ok(None);
         };
         self.check(&head, bytes_max)?;
@@ -117,7 +141,7 @@ impl Parser {
         for (place, byte) in payload.iter_mut().enumerate() {
             *byte ^= head.mask[place % 4];
         }
-        let message = self.take(&head, payload)?;
+        let message = self.take(&head, payload, bytes_max)?;
         Ok(Some((message, head.size + head.length)))
     }
 
@@ -135,8 +159,7 @@ impl Parser {
             (CONTINUATION | TEXT | BINARY, fragments) => {
                 let before = fragments.as_ref().map_or(0, |(_, bytes)| bytes.len());
                 if before.saturating_add(head.length) > bytes_max {
-                    let reason = "the message is too long";
-                    return Err(Violation { code: 1009, reason });
+                    return Err(TOO_LONG);
                 }
                 Ok(())
             }
@@ -149,8 +172,9 @@ impl Parser {
     fn check_early(&self, head: &Head, body: usize) -> Result<(), Violation> {
         let kind = match (head.opcode, &self.fragments) {
             (CONTINUATION, Some((kind, _))) => *kind,
-            (opcode, _) => opcode,
+            _ => head.kind,
         };
+        // What is compressed shows nothing before it is whole.
         if kind != TEXT {
             return Ok(());
         }
@@ -164,14 +188,19 @@ impl Parser {
     }
 
     /// A whole frame: perhaps a whole message.
-    fn take(&mut self, head: &Head, payload: Vec<u8>) -> Result<Option<Message>, Violation> {
+    fn take(
+        &mut self,
+        head: &Head,
+        payload: Vec<u8>,
+        bytes_max: usize,
+    ) -> Result<Option<Message>, Violation> {
         match head.opcode {
             PING => return Ok(Some(Message::Ping(payload))),
             PONG => return Ok(Some(Message::Pong)),
             CLOSE => return closed(&payload).map(|code| Some(Message::Close(code))),
             _ => {}
         }
-        let (kind, mut bytes) = self.fragments.take().unwrap_or((head.opcode, Vec::new()));
+        let (kind, mut bytes) = self.fragments.take().unwrap_or((head.kind, Vec::new()));
         bytes.extend(payload);
         if kind == TEXT {
             self.good += good_text(&bytes[self.good..])?;
@@ -181,7 +210,13 @@ impl Parser {
             return Ok(None);
         }
         self.good = 0;
-        Ok(Some(if kind == TEXT {
+        if kind & COMPRESSED != 0 {
+            bytes = decompressed(&bytes, bytes_max).map_err(|unreadable| match unreadable {
+                Unreadable::TooLong => TOO_LONG,
+                Unreadable::Broken => NOT_COMPRESSED,
+            })?;
+        }
+        Ok(Some(if kind & !COMPRESSED == TEXT {
             Message::Text(String::from_utf8(bytes).map_err(|_| NOT_TEXT)?)
         } else {
             Message::Binary(bytes)
@@ -190,11 +225,18 @@ impl Parser {
 }
 
 /// The head of the frame that begins here; none while it is not whole.
-fn head(bytes: &[u8]) -> Result<Option<Head>, Violation> {
+fn head(bytes: &[u8], compressed: bool) -> Result<Option<Head>, Violation> {
     let &[first, second, ref rest @ ..] = bytes else {
         return Ok(None);
     };
-    if first & 0x70 != 0 {
+    let opcode = first & 0x0f;
+    // One of them, where it was agreed upon, on the first frame of a message.
+    let may_have = if compressed && matches!(opcode, TEXT | BINARY) {
+        COMPRESSED
+    } else {
+        0
+    };
+    if first & 0x70 & !may_have != 0 {
         return Err(protocol("reserved bits are set"));
     }
     if second & 0x80 == 0 {
@@ -216,7 +258,8 @@ fn head(bytes: &[u8]) -> Result<Option<Head>, Violation> {
     };
     Ok(Some(Head {
         finished: first & 0x80 != 0,
-        opcode: first & 0x0f,
+        kind: first & (COMPRESSED | 0x0f),
+        opcode,
         mask: *mask,
         length: usize::try_from(length).unwrap_or(usize::MAX),
         size: 2 + extended + 4,

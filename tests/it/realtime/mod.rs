@@ -1,15 +1,19 @@
 //! The sidecar's doors, with a raw client.
 
+mod compression;
 mod consumers;
 mod filters;
 mod limits;
 mod raw;
 mod resume;
 mod ryze;
+mod senders;
 mod sidecar;
+mod slow;
 mod stream;
 mod tokens;
 mod vzaps;
+mod wire;
 
 use crate::support::app::TestApp;
 

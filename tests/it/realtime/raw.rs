@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::sidecar::Sidecar;
@@ -20,6 +20,7 @@ use crate::support::wait::PATIENCE;
 
 /// Opcodes.
 pub(super) const TEXT: u8 = 0x1;
+pub(super) const BINARY: u8 = 0x2;
 pub(super) const CLOSE: u8 = 0x8;
 pub(super) const PING: u8 = 0x9;
 pub(super) const PONG: u8 = 0xA;
@@ -34,6 +35,7 @@ pub(super) struct Request {
     path: String,
     token: Option<String>,
     headers: String,
+    receive_bytes: Option<u32>,
 }
 
 /// The head of a response.
@@ -58,6 +60,7 @@ impl Request {
             path: path.into(),
             token: Some(ACCOUNT.to_owned()),
             headers: String::new(),
+            receive_bytes: None,
         }
     }
 
@@ -76,6 +79,12 @@ impl Request {
     /// With one more header.
     pub(super) fn header(mut self, name: &str, value: &str) -> Self {
         write!(self.headers, "{name}: {value}\r\n").unwrap();
+        self
+    }
+
+    /// Whose machine buffers no more than about so much.
+    pub(super) fn receiving(mut self, bytes: u32) -> Self {
+        self.receive_bytes = Some(bytes);
         self
     }
 
@@ -102,7 +111,11 @@ impl Request {
 
     /// Asks for a body.
     pub(super) async fn get(self, address: SocketAddr) -> (Client, Head) {
-        let stream = TcpStream::connect(address).await.unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        if let Some(bytes) = self.receive_bytes {
+            socket.set_recv_buffer_size(bytes).unwrap();
+        }
+        let stream = socket.connect(address).await.unwrap();
         let mut client = Client {
             stream,
             pending: Vec::new(),
@@ -225,7 +238,7 @@ impl Client {
     }
 
     /// The next frame that is no sign of life: pings are answered, and positions only count the first time.
-    async fn heard(&mut self) -> (u8, Vec<u8>) {
+    pub(super) async fn heard(&mut self) -> (u8, Vec<u8>) {
         loop {
             let (opcode, payload) = self.frame().await;
             let position = payload.starts_with(br#"{"control":"position""#);

@@ -82,7 +82,8 @@ pub(super) async fn sidecar_with(app: &TestApp, settings: &str) -> Sidecar {
     };
     let (inner, router) = realtime::start(&config, equipment);
     let hard = tasks.hard().clone();
-    tasks.serve("http", postrider::http::serve(listener, router, hard));
+    let serving = postrider::http::serve_with(listener, router, hard, config.realtime.dead);
+    tasks.serve("http", serving);
     Sidecar {
         address,
         inner,
