@@ -47,13 +47,13 @@ create table postrider.instances (
 , sender text
 , created_at timestamptz not null default now()
 , updated_at timestamptz not null default now()
-, constraint instances_name_is_printable check (name ~ '^[^[:cntrl:]]{1,255}$' and name = btrim(name))
+, constraint instances_name_is_printable check (name ~ '^[^[:cntrl:]]+$' and name = btrim(name))
 );
 comment on table postrider.instances is 'Tenants: each owns endpoints, a token and a stream of events.';
 comment on column postrider.instances.id is 'Private key.';
 comment on column postrider.instances.uid is 'Public id.';
 comment on column postrider.instances.vzaps_id is 'Public id in the form VZaps clients expect.';
-comment on column postrider.instances.name is 'Public name, unique.';
+comment on column postrider.instances.name is 'Its name in SQL, unique: what the account "default" calls it; of another account''s, the account''s name and a slash before that.';
 comment on column postrider.instances.token is 'The instance token, sealed at rest once a running role has seen it.';
 comment on column postrider.instances.sender is 'What envelopes that have a sender put there.';
 comment on column postrider.instances.created_at is 'When it was created.';

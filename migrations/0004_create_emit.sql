@@ -131,7 +131,7 @@ create function postrider.emit(instance text, type text, data jsonb, idempotency
 comment on function postrider.emit(text, text, jsonb, text, text) is 'emit with the data as jsonb.';
 
 -- Many events, set-wise. Ids are drawn first, in order, so that events and deliveries are written from the same rows.
-create function postrider.emit_rows(instances text[], types text[], data json[], idempotency_keys text[] default null) returns text[]
+create function postrider.emit_rows(instances text[], types text[], data json[], idempotency_keys text[] default null, senders text[] default null) returns text[]
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   bad record;
@@ -197,9 +197,10 @@ begin
     join postrider.instances i on i.name = r.instance
     left join postrider.idempotency_keys k on k.instance_id = i.id and k.key = r.key;
   end if;
+  if senders is not null then perform postrider.note_senders(ids, senders); end if;
   return ids;
 end $$;
-comment on function postrider.emit_rows(text[], text[], json[], text[]) is 'emit for many events in one statement, given as arrays of the same length; returns their ids in order.';
+comment on function postrider.emit_rows(text[], text[], json[], text[], text[]) is 'emit for many events in one statement, given as arrays of the same length (the last two may be left out); returns their ids in order.';
 
 create function postrider.emit_many(events json) returns text[]
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -218,11 +219,9 @@ begin
       hint = 'Each element is an object with "instance", "type", "data" and, if wanted, "idempotency_key" and "sender".';
   end if;
   select postrider.emit_rows(array_agg(e.event ->> 'instance' order by e.ord), array_agg(e.event ->> 'type' order by e.ord)
-       , array_agg(e.event -> 'data' order by e.ord), array_agg(e.event ->> 'idempotency_key' order by e.ord))
+       , array_agg(e.event -> 'data' order by e.ord), array_agg(e.event ->> 'idempotency_key' order by e.ord)
+       , case when bool_or(e.event -> 'sender' is not null) then array_agg(e.event ->> 'sender' order by e.ord) end)
   into emitted from json_array_elements(events) with ordinality as e(event, ord);
-  if exists (select from json_array_elements(events) as e(event) where e.event -> 'sender' is not null) then
-    perform postrider.note_senders(emitted, array(select e.event ->> 'sender' from json_array_elements(events) with ordinality as e(event, ord) order by e.ord));
-  end if;
   return coalesce(emitted, '{}');
 end $$;
 comment on function postrider.emit_many(json) is 'Emits an array of events in one statement: [{"instance", "type", "data", "idempotency_key"?, "sender"?}, …]; returns their ids in order.';

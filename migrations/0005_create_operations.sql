@@ -17,9 +17,9 @@ exception
     raise exception using errcode = 'unique_violation', message = format('postrider: there is already an instance %L', name);
   when check_violation or not_null_violation then
     raise exception using errcode = 'invalid_parameter_value', message = format('postrider: %L cannot name an instance', name),
-      hint = 'A name is 1 to 255 characters, without control characters and without spaces at the ends.';
+      hint = 'A name is 1 to 255 characters, without control characters and without spaces at the ends; before it may stand the name of an account and a slash.';
 end $$;
-comment on function postrider.create_instance(text, text, text) is 'Creates an instance; its token is made up unless given. Returns its public id.';
+comment on function postrider.create_instance(text, text, text) is 'Creates an instance, of an account where its name begins with the account''s and a slash, else of the account "default"; its token is made up unless given. Returns its public id.';
 
 create function postrider.delete_instance(name text) returns boolean
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -385,7 +385,7 @@ begin
       hint = 'emit (emit and insert into the queue), capture (and attach tables of its own), operate (and endpoints, dead letters, re-queue).';
   end if;
   execute format('grant usage on schema postrider to %I', role);
-  execute format('grant execute on function postrider.emit(text, text, json, text, text), postrider.emit(text, text, text, text, text), postrider.emit(text, text, jsonb, text, text), postrider.emit_many(json), postrider.emit_rows(text[], text[], json[], text[]), postrider.event_id(bigint, integer) to %I', role);
+  execute format('grant execute on function postrider.emit(text, text, json, text, text), postrider.emit(text, text, text, text, text), postrider.emit(text, text, jsonb, text, text), postrider.emit_many(json), postrider.emit_rows(text[], text[], json[], text[], text[]), postrider.event_id(bigint, integer) to %I', role);
   -- target and lane are not theirs to set: whoever leaves them out has his row checked.
   execute format('grant insert (id, instance_name, url, payload, auth_header, event_type, status, attempts, max_attempts, next_retry_at, last_error, created_at, updated_at, channel, endpoint_id, event_id, event_nonce, event_at, crashes) on %s to %I', queue, role);
   if ability = 'capture' then perform postrider.allow_capture(role); end if;

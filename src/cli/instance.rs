@@ -12,6 +12,7 @@ use super::Globals;
 use super::output::{Format, Table, counted, fields, moment};
 use super::secret::Place;
 use super::session::Session;
+use super::token::Owner;
 use crate::crypto::token;
 use crate::db::administration::{InstanceLine, NewInstance};
 use crate::model::Reach;
@@ -27,7 +28,9 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Create an instance; its token is made up unless given, and shown once
-    #[command(after_help = "Example:\n  postrider instance create shop")]
+    #[command(
+        after_help = "Examples:\n  postrider instance create shop\n  postrider instance create shop --account acme"
+    )]
     Create(Create),
     /// List all instances
     #[command(after_help = "Example:\n  postrider instance list --json")]
@@ -53,6 +56,8 @@ struct Create {
     /// What envelopes that have a sender put there
     #[arg(long)]
     sender: Option<String>,
+    #[command(flatten)]
+    owner: Owner,
     #[command(flatten)]
     given: GivenToken,
     #[command(flatten)]
@@ -137,6 +142,7 @@ impl GivenToken {
 
 impl Create {
     async fn run(&self, session: &Session) -> anyhow::Result<()> {
+        let reach = self.owner.reach(session).await?;
         let given = self.given.read()?;
         let made_up = given.is_none();
         let token = given.unwrap_or_else(|| token::generate(&mut rand::rng()));
@@ -144,7 +150,7 @@ impl Create {
             name: &self.name,
             token: &token,
             sender: self.sender.as_deref(),
-            reach: Reach::DEFAULT_ACCOUNT,
+            reach,
             details: None,
         };
         let id = session
@@ -153,14 +159,18 @@ impl Create {
             .await?;
         // A token that was given is known already, and need not stand on a screen.
         let shown = made_up.then(|| token.expose_secret());
-        let made = json!({ "id": id, "name": self.name, "token": shown });
+        // As all other commands and SQL call it.
+        let name = if reach.account == Reach::DEFAULT_ACCOUNT.account {
+            self.name.clone()
+        } else {
+            format!("{}/{}", self.owner.account, self.name)
+        };
+        let made = json!({ "id": id, "name": name, "token": shown });
         self.format.print(&made, |_| {
             let token = shown.map(|token| format!("token: {token}\n"));
             format!(
-                "created instance {} ({id})\n{}Next: postrider endpoint set {} https://…",
-                self.name,
+                "created instance {name} ({id})\n{}Next: postrider endpoint set {name} https://…",
                 token.unwrap_or_default(),
-                self.name
             )
         })?;
         Ok(())

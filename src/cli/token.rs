@@ -42,12 +42,12 @@ enum Action {
     Revoke(Revoke),
 }
 
-/// Whose tokens.
+/// Whose.
 #[derive(Debug, Args)]
-struct Owner {
-    /// The account it reaches
+pub(super) struct Owner {
+    /// The account
     #[arg(long, value_name = "NAME", default_value = "default")]
-    account: String,
+    pub(super) account: String,
 }
 
 /// `token create`.
@@ -101,7 +101,7 @@ pub(super) async fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Res
 
 impl Owner {
     /// All that the account's tokens may reach.
-    async fn reach(&self, session: &Session) -> anyhow::Result<Reach> {
+    pub(super) async fn reach(&self, session: &Session) -> anyhow::Result<Reach> {
         let found = session.database.account_named(&self.account).await?;
         let account = found.with_context(|| format!("there is no account {}", self.account))?;
         Ok(Reach {

@@ -64,7 +64,7 @@ impl Database {
     ) -> Result<Vec<Endpoint>, Error> {
         let rows: Vec<EndpointRow> = sqlx::query_as(
             "-- endpoints.load: endpoints by id, with schedule and live signing secrets
-            select endpoint.id, endpoint.version, instance.name as instance, instance.token
+            select endpoint.id, endpoint.version, case when endpoint.is_global then instance.name else instance.called end as instance, instance.token
               , instance.uid::text, instance.vzaps_id, instance.sender, instance.created_at as instance_created_at, endpoint.label, endpoint.dialect
               , endpoint.url, endpoint.by_events, endpoint.media_fetched, endpoint.authorization_header, endpoint.headers
               , array(select secret.secret from postrider.signing_secrets secret

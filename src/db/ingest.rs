@@ -22,6 +22,8 @@ pub struct IngestEvent {
     pub data: String,
     /// Against duplicates.
     pub idempotency_key: Option<String>,
+    /// Told in place of the instance's own.
+    pub sender: Option<String>,
 }
 
 /// One notification.
@@ -162,11 +164,14 @@ async fn emit_rows(connection: &mut PgConnection, events: &[&IngestEvent]) -> sq
         .iter()
         .map(|event| event.idempotency_key.as_deref())
         .collect();
-    sqlx::query("select postrider.emit_rows($1, $2, $3::text[]::json[], $4)")
+    let senders: Vec<Option<&str>> = events.iter().map(|event| event.sender.as_deref()).collect();
+    let senders = senders.iter().any(Option::is_some).then_some(senders);
+    sqlx::query("select postrider.emit_rows($1, $2, $3::text[]::json[], $4, $5)")
         .bind(instances)
         .bind(types)
         .bind(data)
         .bind(keys)
+        .bind(senders)
         .persistent(false)
         .execute(connection)
         .await

@@ -19,6 +19,9 @@ struct Payload<'a> {
     /// Against duplicates.
     #[serde(default)]
     idempotency_key: Option<String>,
+    /// Told in place of the instance's own.
+    #[serde(default)]
+    sender: Option<String>,
 }
 
 /// The event a payload asks for, or what is wrong with it.
@@ -40,6 +43,7 @@ pub(super) fn read(payload: String) -> IngestItem {
             event_type: read.r#type,
             data: read.data.get().to_owned(),
             idempotency_key: read.idempotency_key,
+            sender: read.sender,
         }),
         Err(error) => Err(format!("not an event: {error}")),
     };

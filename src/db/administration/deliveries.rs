@@ -109,7 +109,7 @@ impl Database {
         };
         let found: Vec<DeliveryLine> = sqlx::query_as(
             "-- deliveries.list: within reach, the latest first
-            select queue.id, queue.instance_name as instance, queue.endpoint_id
+            select queue.id, instance.called as instance, queue.endpoint_id
               , case when queue.event_id is not null then postrider.event_id(queue.event_id, queue.event_nonce) end as event_id
               , queue.event_type, queue.channel::text, queue.url, queue.status::text, queue.lease_token is not null and queue.lease_until > now() as in_flight
               , queue.attempts::integer, queue.max_attempts::integer, queue.next_retry_at::timestamptz, queue.last_error, queue.created_at, queue.updated_at
@@ -171,7 +171,7 @@ impl Database {
     ) -> Result<Vec<DeliveryLine>, Error> {
         sqlx::query_as(
             "-- deliveries.get: by id, within reach
-            select queue.id, queue.instance_name as instance, queue.endpoint_id
+            select queue.id, instance.called as instance, queue.endpoint_id
               , case when queue.event_id is not null then postrider.event_id(queue.event_id, queue.event_nonce) end as event_id
               , queue.event_type, queue.channel::text, queue.url, queue.status::text, queue.lease_token is not null and queue.lease_until > now() as in_flight
               , queue.attempts::integer, queue.max_attempts::integer, queue.next_retry_at::timestamptz, queue.last_error, queue.created_at, queue.updated_at

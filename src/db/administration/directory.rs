@@ -48,7 +48,7 @@ pub struct InstanceWithWebhook {
 macro_rules! within {
     () => {
         "instance.account_id = $1 and ($2::bigint is null or instance.id = $2)
-            and ($3::text is null or position(lower($3) in lower(instance.name)) > 0 or instance.vzaps_id = $3)"
+            and ($3::text is null or position(lower($3) in lower(instance.called)) > 0 or instance.vzaps_id = $3)"
     };
 }
 
@@ -78,15 +78,15 @@ impl Database {
         let (offset, limit) = search.range;
         let found = sqlx::query_as(concat!(
             "-- instances.search: within reach, narrowed and sorted, each with its webhook
-            select instance.id, instance.uid::text, instance.vzaps_id, instance.name, instance.account_id, instance.token, instance.sender
+            select instance.id, instance.uid::text, instance.vzaps_id, instance.called as name, instance.name as sql_name, instance.account_id, instance.token, instance.sender
               , instance.details, instance.created_at, instance.updated_at, endpoint.url as webhook, endpoint.events
             from postrider.instances instance
             left join postrider.endpoints endpoint on endpoint.instance_id = instance.id
               and (endpoint.dialect, endpoint.channel, endpoint.label) = ($4, 'webhook', 'default')
             where ",
             within!(),
-            " order by case when $5 = 'name' and not $6 then instance.name end
-              , case when $5 = 'name' and $6 then instance.name end desc
+            " order by case when $5 = 'name' and not $6 then instance.called end
+              , case when $5 = 'name' and $6 then instance.called end desc
               , case when $5 <> 'name' then extract(epoch from case $5 when 'created_at' then instance.created_at else instance.updated_at end) end
                   * case when $6 then -1 else 1 end
               , instance.id * case when $6 then -1 else 1 end

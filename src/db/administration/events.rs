@@ -99,7 +99,7 @@ impl Database {
         };
         sqlx::query_as(
             "-- events.get: by public id, within reach
-            select event.id as key, $4::text as id, instance.name as instance, event.type as event_type, event.created_at, event.data::text as data
+            select event.id as key, $4::text as id, instance.called as instance, event.type as event_type, event.created_at, event.data::text as data
             from postrider.events event join postrider.instances instance on instance.id = event.instance_id
             where event.id = $3 and postrider.event_id(event.id, event.nonce) = $4
               and instance.account_id = $1 and ($2::bigint is null or instance.id = $2)",

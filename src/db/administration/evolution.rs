@@ -20,9 +20,9 @@ pub struct Farewell {
 }
 
 impl Database {
-    /// Whether there is an instance of this name, whosever it is. Not for callers who are not told.
+    /// Whether there is an instance of this name in any account. Not for callers who are not told.
     pub async fn has_instance(&self, name: &str) -> Result<bool, Error> {
-        sqlx::query_scalar("select exists (select from postrider.instances where name = $1)")
+        sqlx::query_scalar("select exists (select from postrider.instances where called = $1)")
             .bind(name)
             .fetch_one(self.pool())
             .await
@@ -53,7 +53,7 @@ impl Database {
             "-- evolution.announce_startup: set-wise, for those who want it
             select coalesce(cardinality(postrider.emit_rows(
                 array_agg(instance.name), array_agg('application.startup'::text)
-              , array_agg(json_build_object('instanceName', instance.name, 'instanceId', instance.uid)))), 0)::bigint
+              , array_agg(json_build_object('instanceName', instance.called, 'instanceId', instance.uid)))), 0)::bigint
             from postrider.instances instance
             where exists (
               select from postrider.endpoints endpoint
@@ -95,7 +95,7 @@ impl Database {
         let doing = || Error::refusal_or_doing("delete the instance");
         let mut transaction = self.pool().begin().await.map_err(doing())?;
         let deleted: bool = sqlx::query_scalar("select postrider.delete_instance($1)")
-            .bind(&instance.name)
+            .bind(&instance.sql_name)
             .fetch_one(&mut *transaction)
             .await
             .map_err(doing())?;
@@ -106,7 +106,7 @@ impl Database {
                 "-- evolution.farewell: a row without an endpoint, for that is gone
                 insert into postrider.webhook_queue (instance_name, url, payload, event_type, auth_header) values ($1, $2, $3, $4, $5)",
             )
-            .bind(&instance.name)
+            .bind(&instance.sql_name)
             .bind(&farewell.url)
             .bind(&farewell.body)
             .bind(farewell.event_type)

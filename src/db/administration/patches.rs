@@ -53,7 +53,12 @@ impl Database {
     ) -> Result<bool, Error> {
         let begun = self.pool().begin().await;
         let mut transaction = begun.map_err(Error::doing("change the endpoint"))?;
-        lock_instance(&mut transaction, &instance.name, Some(instance.account_id)).await?;
+        lock_instance(
+            &mut transaction,
+            &instance.sql_name,
+            Some(instance.account_id),
+        )
+        .await?;
         let present: Option<(i64, String, String, Vec<String>)> = sqlx::query_as(
             "-- endpoints.present: a webhook of one instance, by its public id
             select id, label, url, events from postrider.endpoints
@@ -70,7 +75,7 @@ impl Database {
             return Ok(false);
         };
         let changes = EndpointChanges {
-            instance: &instance.name,
+            instance: &instance.sql_name,
             url: patch.url.unwrap_or(&url),
             label: &label,
             channel: "webhook",

@@ -15,8 +15,10 @@ pub struct Instance {
     pub uid: String,
     /// Public id in the form VZaps clients expect.
     pub vzaps_id: String,
-    /// Public name.
+    /// What its account calls it.
     pub name: String,
+    /// What SQL calls it: hand this to what is no caller's, as public functions are.
+    pub sql_name: String,
     /// Its owner.
     pub account_id: i64,
     /// Its token as it rests; `Keyring::open` opens it.
@@ -108,11 +110,11 @@ impl Database {
         }
         sqlx::query_as(
             "-- instances.find: by name or public id, within reach
-            select id, uid::text, vzaps_id, name, account_id, token, sender, details, created_at, updated_at
+            select id, uid::text, vzaps_id, called as name, name as sql_name, account_id, token, sender, details, created_at, updated_at
             from postrider.instances
             where account_id = $1 and ($2::bigint is null or id = $2)
-              and (name = $3 or vzaps_id = $3 or uid = case when $3 ~ '^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$' then $3::uuid end)
-            order by name = $3 desc limit 1",
+              and (called = $3 or vzaps_id = $3 or uid = case when $3 ~ '^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$' then $3::uuid end)
+            order by called = $3 desc limit 1",
         )
         .bind(reach.account)
         .bind(reach.instance)
@@ -131,7 +133,7 @@ impl Database {
     ) -> Result<Vec<Instance>, Error> {
         sqlx::query_as(
             "-- instances.page: within reach
-            select id, uid::text, vzaps_id, name, account_id, token, sender, details, created_at, updated_at
+            select id, uid::text, vzaps_id, called as name, name as sql_name, account_id, token, sender, details, created_at, updated_at
             from postrider.instances
             where account_id = $1 and ($2::bigint is null or id = $2) and id > $3
             order by id limit $4",

@@ -196,7 +196,7 @@ impl Database {
     pub async fn tokens(&self, reach: Reach, after: i64, limit: i64) -> Result<Vec<Token>, Error> {
         sqlx::query_as(
             "-- tokens.list: of an account, or of one instance
-            select token.id, token.uid::text, account.name as account, instance.name as instance, token.kind, token.label, token.client_id
+            select token.id, token.uid::text, account.name as account, instance.called as instance, token.kind, token.label, token.client_id
               , token.created_at, token.expires_at, token.revoked_at
             from postrider.tokens token
             join postrider.accounts account on account.id = token.account_id

@@ -10,7 +10,7 @@ pub(super) struct NewCodechatWebhook {
     #[schema(min_length = 1, max_length = 255)]
     pub(super) name: String,
     /// Where callbacks go; no other webhook of the instance may have it.
-    #[schema(min_length = 1, max_length = 2048)]
+    #[schema(min_length = 1, max_length = 2048, format = "uri")]
     pub(super) url: String,
     /// Whether they do.
     #[serde(default)]
@@ -24,7 +24,7 @@ pub(super) struct ChangedCodechatWebhook {
     #[schema(min_length = 1, max_length = 255)]
     pub(super) name: String,
     /// Where callbacks go; left out, it stays.
-    #[schema(min_length = 1, max_length = 2048)]
+    #[schema(min_length = 1, max_length = 2048, format = "uri")]
     pub(super) url: Option<String>,
     /// Whether they do; left out, they do not.
     #[serde(default)]

@@ -74,7 +74,7 @@ pub(super) async fn write(
     block: Block,
 ) -> Result<EndpointRecord, Fault> {
     let changes = EndpointChanges {
-        instance: &instance.name,
+        instance: &instance.sql_name,
         url: &block.url,
         label: LABEL,
         channel: channel.name(),

@@ -40,7 +40,7 @@ pub(super) struct EvolutionWebhookBlock {
     /// Whether it is on.
     enabled: bool,
     /// Where it goes.
-    #[schema(min_length = 1, max_length = 2048)]
+    #[schema(min_length = 1, max_length = 2048, format = "uri")]
     url: String,
     /// Headers of its own. `jwt_key` is none: deliveries carry a token signed with it.
     headers: Option<std::collections::BTreeMap<String, String>>,

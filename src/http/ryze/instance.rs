@@ -39,6 +39,7 @@ pub(super) struct RyzeNewInstance {
     webhook_enabled: Option<bool>,
     /// As `url` of a webhook.
     #[serde(rename = "webhookURL", alias = "webhookUrl")]
+    #[schema(max_length = 2048, format = "uri")]
     webhook_url: Option<String>,
     /// As `authorization` of a webhook.
     webhook_authorization: Option<String>,
@@ -237,7 +238,7 @@ pub(super) async fn delete(
     Path(name): Path<String>,
 ) -> Result<Json<RyzeDone>, Fault> {
     let instance = find_instance(&api, &caller, &name).await?;
-    let deleted = api.database.delete_instance(&instance.name).await?;
+    let deleted = api.database.delete_instance(&instance.sql_name).await?;
     api.tokens.forget();
     if !deleted {
         return Err(Fault::instance_not_found(&name));

@@ -36,7 +36,7 @@ pub(super) struct RyzeWebhookBody {
     /// Whether it gets events; at most three of an instance do. False keeps the row and clears the rest.
     enabled: bool,
     /// Where events go; needed where it is enabled.
-    #[schema(max_length = 2048)]
+    #[schema(max_length = 2048, format = "uri")]
     url: Option<String>,
     /// The whole `Authorization` header of each delivery.
     #[schema(max_length = 4096)]
@@ -287,7 +287,7 @@ pub(super) async fn put(
     wanted: &Wanted<'_>,
 ) -> Result<RyzeWebhook, Fault> {
     let changes = EndpointChanges {
-        instance: &instance.name,
+        instance: &instance.sql_name,
         label: wanted.label,
         channel: "webhook",
         dialect: DIALECT,

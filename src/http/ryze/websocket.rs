@@ -112,7 +112,7 @@ pub(super) async fn put(
 ) -> Result<RyzeWebsocket, Fault> {
     let events = body.events.clone().filter(|_| body.enabled);
     let changes = EndpointChanges {
-        instance: &instance.name,
+        instance: &instance.sql_name,
         label: LABEL,
         channel: "websocket",
         dialect: DIALECT,

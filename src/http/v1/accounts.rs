@@ -58,7 +58,7 @@ impl From<Account> for AccountView {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewAccount {
-    /// 1 to 255 characters, unique.
+    /// 1 to 255 characters without slashes, unique. In SQL, names of its instances begin with it: `acme/shop`.
     #[schema(min_length = 1, max_length = 255)]
     name: String,
     /// How many instances it may have.
@@ -119,12 +119,12 @@ async fn create(
     caller.for_operator()?;
     let id = api.database.create_account(&new.name, new.instances_max).await.map_err(|error| {
         match Fault::from(error) {
-            fault if fault.kind == Kind::Conflict => {
+            fault if fault.kind == Kind::Conflict && !fault.message.starts_with("postrider: an instance") => {
                 Fault { message: format!("there is an account {:?} already", new.name), ..fault }
             }
             fault if fault.kind == Kind::Unacceptable => Fault::invalid(
                 "name",
-                "name is 1 to 255 characters, without control characters and without spaces at the ends; instances_max is 0 or more",
+                "name is 1 to 255 characters, without control characters and slashes and without spaces at the ends; instances_max is 0 or more",
             ),
             fault => fault,
         }

@@ -192,7 +192,7 @@ async fn delete(
 ) -> Result<StatusCode, Fault> {
     caller.for_account()?;
     let instance = caller.instance(&api, &named).await?;
-    api.database.delete_instance(&instance.name).await?;
+    api.database.delete_instance(&instance.sql_name).await?;
     api.tokens.forget();
     Ok(StatusCode::NO_CONTENT)
 }
@@ -209,7 +209,7 @@ async fn rotate_token(
     let instance = caller.instance(&api, &named).await?;
     let token = token::generate(&mut rand::rng());
     api.database
-        .set_instance_token(&instance.name, &token, &api.keyring)
+        .set_instance_token(&instance.sql_name, &token, &api.keyring)
         .await?;
     api.tokens.forget();
     Ok(Json(InstanceToken {

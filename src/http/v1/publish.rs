@@ -41,6 +41,9 @@ struct EventRequest {
     /// A second event with the same key within 24 hours is not published: the answer has the id of the first.
     #[schema(min_length = 1, max_length = 255)]
     idempotency_key: Option<String>,
+    /// Who sent it, for envelopes that tell; else the instance's own sender is told.
+    #[schema(max_length = 255, example = "5511999999999@s.whatsapp.net")]
+    sender: Option<String>,
 }
 
 /// Events to be published.
@@ -153,10 +156,21 @@ impl EventRequest {
             let message = format!("{place} is 1 to {KEY_CHARACTERS_MAX} characters");
             return Err(Fault::invalid(place, message));
         }
+        let sendable = |sender: &str| {
+            sender.chars().count() <= KEY_CHARACTERS_MAX && !sender.contains(char::is_control)
+        };
+        if !self.sender.as_deref().is_none_or(sendable) {
+            let place = format!("{place}sender");
+            let message = format!(
+                "{place} is at most {KEY_CHARACTERS_MAX} characters without control characters, for example 5511999999999@s.whatsapp.net"
+            );
+            return Err(Fault::invalid(place, message));
+        }
         Ok(NewEvent {
             event_type: &self.event_type,
             data: self.data.get(),
             idempotency_key: key,
+            sender: self.sender.as_deref(),
         })
     }
 }

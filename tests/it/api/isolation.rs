@@ -21,6 +21,7 @@ struct Things {
     endpoint: i64,
     endpoint_uid: String,
     delivery: i64,
+    pending: i64,
     event: String,
     token: String,
     account: String,
@@ -37,6 +38,7 @@ impl Things {
             endpoint: 987_654_321,
             endpoint_uid: "00000000-0000-4000-8000-000000000001".into(),
             delivery: 987_654_322,
+            pending: 987_654_324,
             event: "evt_987654323_1a2b3c4d".into(),
             token: "00000000-0000-4000-8000-000000000002".into(),
             account: "00000000-0000-4000-8000-000000000003".into(),
@@ -54,12 +56,11 @@ impl Things {
             ]
         };
         Some(match parameter {
-            "instance" | "instanceName" | "instanceId" | "instance_id" | "id" | "instance_name" => {
-                instance()
-            }
+            "instance" | "instanceName" | "instanceId" | "instance_id" | "id" | "instance_name"
+            | "name" => instance(),
             "endpoint" => vec![json!(self.endpoint)],
             "webhookId" => vec![json!(self.endpoint_uid), json!(self.endpoint)],
-            "delivery" | "logId" | "log_id" => vec![json!(self.delivery)],
+            "delivery" | "logId" | "log_id" => vec![json!(self.delivery), json!(self.pending)],
             "ids" => vec![json!([self.delivery])],
             "event" => vec![json!(self.event)],
             "token" => vec![json!(self.token)],
@@ -82,6 +83,7 @@ impl Things {
             &self.label,
             &self.endpoint.to_string(),
             &self.delivery.to_string(),
+            &self.pending.to_string(),
         ];
         names.iter().fold(text.to_owned(), |text, name| {
             text.replace(name.as_str(), "*")
@@ -100,6 +102,7 @@ async fn fill(app: &TestApp) -> Things {
          select postrider.set_endpoint('{instance}', 'https://{MARK}.example/e', label => 'default', dialect => 'evolution');
          select postrider.set_endpoint('{instance}', 'https://{MARK}.example/c', label => '{MARK}', dialect => 'codechat');
          select postrider.set_endpoint('{instance}', 'https://{MARK}.example/v', label => 'default', dialect => 'vzaps');
+         select postrider.set_endpoint('{instance}', '', dialect => 'ryze', channel => 'websocket');
          select postrider.emit('{instance}', '{MARK}', '{{\"a\": \"{MARK}\"}}'::text);
          update postrider.webhook_queue set status = 'failed', last_error = '{MARK}' where id = (select max(id) from postrider.webhook_queue);
          insert into postrider.tokens (account_id, label, digest) values (1, '{MARK}', sha256('{MARK}'))"
@@ -120,6 +123,9 @@ async fn fill(app: &TestApp) -> Things {
             .await,
         delivery: app
             .value("select max(id) from postrider.webhook_queue")
+            .await,
+        pending: app
+            .value("select min(id) from postrider.webhook_queue where status = 'pending'")
             .await,
         event: value("select postrider.event_id(id, nonce) from postrider.events limit 1").await,
         token: value("select uid::text from postrider.tokens where account_id = 1").await,
@@ -199,7 +205,7 @@ fn requests(
     let body = operation
         .body
         .as_ref()
-        .map(|schema| sample(document, schema));
+        .map(|schema| asking(document, schema));
     let mut requests: Vec<_> = paths(operation, things)
         .into_iter()
         .map(|path| (path, body.clone()))
@@ -218,11 +224,6 @@ fn requests(
         .iter()
         .flat_map(|schema| fields(document, schema))
     {
-        // The name of a new instance: names are unique over all accounts, so a taken one is told, here as on every route that
-        // makes instances.
-        if operation.path == "/instance/create" && field == "instanceName" {
-            continue;
-        }
         for name in things.names(&field).into_iter().flatten() {
             let mut body = body.clone().unwrap();
             body[&field] = name;
@@ -230,6 +231,17 @@ fn requests(
         }
     }
     requests
+}
+
+/// A body with all that is required, and with a URL wherever one may stand: many routes ask for one that is on.
+fn asking(document: &Value, schema: &Value) -> Value {
+    let mut body = sample(document, schema);
+    for (field, kind) in fields(document, schema) {
+        if kind["format"] == "uri" {
+            body[&field] = sample(document, &kind);
+        }
+    }
+    body
 }
 
 /// Asks.
@@ -264,6 +276,7 @@ async fn a_stranger_gets_nothing_changes_nothing_and_learns_nothing_on_any_route
         for (theirs, nothing) in pairs {
             for token in &tokens {
                 let got = ask(&api, operation, token, &theirs).await;
+                forget(&app).await;
                 let expected = ask(&api, operation, token, &nothing).await;
                 let what = format!(
                     "{} {} {:?}: {} {}",
@@ -289,7 +302,7 @@ async fn a_stranger_gets_nothing_changes_nothing_and_learns_nothing_on_any_route
                     before,
                     "it changed what is the owner's: {what}"
                 );
-                forget_requests(&app).await;
+                forget(&app).await;
             }
         }
     }
@@ -314,9 +327,127 @@ fn plain(things: &Things, answer: &Answered) -> (u16, String) {
     (answer.status, text)
 }
 
-/// Nobody is to be turned away for coming too often.
-async fn forget_requests(app: &TestApp) {
-    app.sql("delete from postrider.request_counts").await;
+/// Nobody is to be turned away for coming too often; and what the stranger made, perhaps under a name of the owner's, is not to
+/// be found by what comes next.
+async fn forget(app: &TestApp) {
+    app.sql(
+        "delete from postrider.request_counts;
+         select postrider.delete_instance(name) from postrider.instances where account_id <> 1 and called <> 'strangers'",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_stranger_is_refused_succeeds_for_the_owner() {
+    let app = TestApp::start().await;
+    let api = app.api().start().await;
+    let document = document();
+    let mut vain = Vec::new();
+    for operation in operations(&document) {
+        // The operators' own account stays.
+        let stays = operation.method == "DELETE" && operation.path == "/v1/accounts/{account}";
+        if operation.path_parameters.is_empty() || stays {
+            continue;
+        }
+        let owners = fill(&app).await;
+        let mut statuses = Vec::new();
+        for request in requests(&document, &operation, &owners) {
+            statuses.push(ask(&api, &operation, ACCOUNT, &request).await.status);
+        }
+        if !statuses.iter().any(|status| *status < 300) {
+            vain.push(format!(
+                "{} {}: {statuses:?}",
+                operation.method, operation.path
+            ));
+        }
+        app.sql(&format!(
+            "select postrider.delete_instance('{}'); delete from postrider.tokens; delete from postrider.request_counts; delete from postrider.webhook_queue; delete from postrider.events",
+            owners.instance
+        ))
+        .await;
+    }
+    assert!(
+        vain.is_empty(),
+        "requests that succeed for nobody show nothing: {vain:#?}"
+    );
+}
+
+#[tokio::test]
+async fn accounts_name_their_instances_without_learning_of_one_another() {
+    let app = TestApp::start().await;
+    let api = app.api().start().await;
+    let [token, _] = stranger(&api).await;
+    let create = async |path: &str, body: Value| {
+        let call = api.call(
+            if path.starts_with("/instances") {
+                reqwest::Method::PUT
+            } else {
+                reqwest::Method::POST
+            },
+            path,
+        );
+        with(call, &token).json(&body).send().await.status
+    };
+    // "shop" is the operator's; each way of making one, and each of its names, is as free as any other.
+    for (path, body) in [
+        ("/v1/instances", json!({"name": "shop"})),
+        ("/api/instance/new", json!({"name": "shop"})),
+        (
+            "/instance/create",
+            json!({"instanceName": "shop", "integration": "WHATSAPP-BAILEYS"}),
+        ),
+        ("/instances/create", json!({"name": "shop"})),
+    ] {
+        assert!(create(path, body.clone()).await < 300, "{path}");
+        assert!(
+            [403, 409].contains(&create(path, body).await),
+            "{path}: one's own name is taken"
+        );
+        app.sql("select postrider.emit('shop', 'theirs', '{}'); select postrider.emit('stranger/shop', 'ones.own', '{}')")
+            .await;
+        let listed = api
+            .get("/v1/instances/shop/events")
+            .bearer(&token)
+            .send()
+            .await
+            .json();
+        let types: Vec<_> = listed["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|event| event["type"].clone())
+            .collect();
+        assert!(
+            types.contains(&json!("ones.own")) && !types.contains(&json!("theirs")),
+            "{listed}"
+        );
+        app.sql("select postrider.delete_instance('stranger/shop')")
+            .await;
+    }
+    let made: bool = app
+        .value("select exists (select from postrider.instances where name = 'shop' and account_id = 1)")
+        .await;
+    assert!(made);
+    // No two ways lead to one name.
+    let post = async |path: &str, body: Value| {
+        api.post(path)
+            .bearer(ACCOUNT)
+            .json(&body)
+            .send()
+            .await
+            .status
+    };
+    assert_eq!(post("/v1/accounts", json!({"name": "a/b"})).await, 422);
+    assert_eq!(
+        post("/v1/instances", json!({"name": "stranger/x"})).await,
+        422
+    );
+    assert_eq!(post("/v1/instances", json!({"name": "later/x"})).await, 201);
+    assert_eq!(post("/v1/accounts", json!({"name": "later"})).await, 409);
+    app.sql("select postrider.create_instance('stranger/y')")
+        .await;
+    let own = api.get("/v1/instances/y").bearer(&token).send().await;
+    assert_eq!(own.status, 200, "in SQL it is made for the account");
 }
 
 #[tokio::test]
@@ -368,7 +499,7 @@ async fn no_route_does_anything_without_a_good_token() {
 }
 
 /// Routes that everybody may ask.
-const OPEN: [&str; 0] = [];
+const OPEN: [&str; 1] = ["POST /token"];
 
 #[tokio::test]
 async fn whoever_takes_the_name_of_an_instance_that_is_gone_gets_nothing_it_had() {

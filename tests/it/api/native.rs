@@ -317,6 +317,42 @@ async fn a_batch_is_published_whole_or_not_at_all() {
 }
 
 #[tokio::test]
+async fn a_sender_may_be_given_with_each_event() {
+    let app = TestApp::start().await;
+    let api = app.api().start().await;
+    let path = "/v1/instances/shop/events";
+    let one = json!({"type": "a", "data": {}, "sender": "one@x"});
+    assert_eq!(post(&api, path, one).await.status, 202);
+    let batch = json!({"events": [
+        {"type": "b", "data": {}},
+        {"type": "c", "data": {}, "sender": "two@x"},
+    ]});
+    assert_eq!(
+        post(&api, &format!("{path}/batch"), batch).await.status,
+        202
+    );
+    let told: String = app
+        .value(
+            "select string_agg(event.type || ' ' || said.sender, ', ' order by event.id)
+             from postrider.events event join postrider.event_senders said on said.event_id = event.id",
+        )
+        .await;
+    assert_eq!(told, "a one@x, c two@x");
+    for sender in [json!("x".repeat(256)), json!("a\nb"), json!(1)] {
+        let refused = post(
+            &api,
+            path,
+            json!({"type": "a", "data": {}, "sender": sender}),
+        )
+        .await;
+        assert_eq!(
+            (refused.status, &refused.json()["field"]),
+            (422, &json!("sender"))
+        );
+    }
+}
+
+#[tokio::test]
 async fn dead_letters_are_listed_requeued_by_filter_and_purged() {
     let app = TestApp::start().await;
     let api = app.api().start().await;

@@ -83,6 +83,36 @@ async fn counts(connection: &mut PgConnection, statement: &'static str, expected
     }
 }
 
+#[tokio::test]
+async fn a_notification_may_name_the_sender_of_its_event() {
+    let (database, mut connection) = database().await;
+    let role = Role::start(&database, "one");
+    listening(&mut connection, 1).await;
+    for sender in [r#","sender":"one@x""#, "", r#","sender":null"#] {
+        let payload = format!(r#"{{"instance":"me","type":"said","data":{{}}{sender}}}"#);
+        say(&mut connection, &payload).await;
+    }
+    counts(
+        &mut connection,
+        "select count(*) from postrider.events where type = 'said'",
+        3,
+    )
+    .await;
+    counts(
+        &mut connection,
+        "select count(*) from postrider.event_senders where sender = 'one@x'",
+        1,
+    )
+    .await;
+    counts(
+        &mut connection,
+        "select count(*) from postrider.event_senders",
+        1,
+    )
+    .await;
+    role.stop().await;
+}
+
 /// Says something.
 async fn say(connection: &mut PgConnection, payload: &str) {
     sqlx::query("select pg_notify('postrider_emit', $1)")

@@ -125,7 +125,7 @@ begin
       hint = 'emit (emit and insert into the queue), capture (and attach tables of its own), operate (and endpoints, dead letters, re-queue).';
   end if;
   execute format('grant usage on schema postrider to %I', role);
-  execute format('grant execute on function postrider.emit(text, text, json, text, text), postrider.emit(text, text, text, text, text), postrider.emit(text, text, jsonb, text, text), postrider.emit_many(json), postrider.emit_rows(text[], text[], json[], text[]), postrider.event_id(bigint, integer) to %I', role);
+  execute format('grant execute on function postrider.emit(text, text, json, text, text), postrider.emit(text, text, text, text, text), postrider.emit(text, text, jsonb, text, text), postrider.emit_many(json), postrider.emit_rows(text[], text[], json[], text[], text[]), postrider.event_id(bigint, integer) to %I', role);
   -- target and lane are not theirs to set: whoever leaves them out has his row checked.
   execute format('grant insert (id, instance_name, url, payload, auth_header, event_type, status, attempts, max_attempts, next_retry_at, last_error, created_at, updated_at, channel, endpoint_id, event_id, event_nonce, event_at, crashes) on %s to %I', queue, role);
   if ability = 'capture' then perform postrider.allow_capture(role); end if;
@@ -196,10 +196,12 @@ CREATE TABLE postrider.instances (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     account_id bigint DEFAULT 1 NOT NULL,
+    called text NOT NULL,
     token_digest bytea,
     details jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT instances_called_is_a_name CHECK (((called ~ '^[^[:cntrl:]]{1,255}$'::text) AND (called = btrim(called)))),
     CONSTRAINT instances_details_are_an_object CHECK ((jsonb_typeof(details) = 'object'::text)),
-    CONSTRAINT instances_name_is_printable CHECK (((name ~ '^[^[:cntrl:]]{1,255}$'::text) AND (name = btrim(name))))
+    CONSTRAINT instances_name_is_printable CHECK (((name ~ '^[^[:cntrl:]]+$'::text) AND (name = btrim(name))))
 );
 
 
@@ -235,7 +237,7 @@ COMMENT ON COLUMN postrider.instances.vzaps_id IS 'Public id in the form VZaps c
 -- Name: COLUMN instances.name; Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON COLUMN postrider.instances.name IS 'Public name, unique.';
+COMMENT ON COLUMN postrider.instances.name IS 'Its name in SQL, unique: what the account "default" calls it; of another account''s, the account''s name and a slash before that.';
 
 
 --
@@ -271,6 +273,13 @@ COMMENT ON COLUMN postrider.instances.updated_at IS 'When it last changed.';
 --
 
 COMMENT ON COLUMN postrider.instances.account_id IS 'Its owner; what is created in SQL belongs to the account "default".';
+
+
+--
+-- Name: COLUMN instances.called; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.instances.called IS 'What its account calls it, unique there.';
 
 
 --
@@ -583,6 +592,31 @@ end $$;
 --
 
 COMMENT ON FUNCTION postrider.build_capture_patiently(relation regclass, facts jsonb, expressions jsonb, path text) IS 'build_capture, trying again while the table is in use.';
+
+
+--
+-- Name: call_instance(); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.call_instance() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  owner record;
+begin
+  select a.id, a.name into owner from postrider.accounts a where a.id <> 1 and starts_with(new.name, a.name || '/');
+  new.account_id := coalesce(owner.id, 1);
+  new.called := case when owner.id is null then new.name else substr(new.name, length(owner.name) + 2) end;
+  return new;
+end $$;
+
+
+--
+-- Name: FUNCTION call_instance(); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.call_instance() IS 'Trigger: the account of an instance, and what it is called there, follow from its name.';
 
 
 --
@@ -1064,6 +1098,30 @@ CREATE FUNCTION postrider.capture_trigger_name(name text, operation text) RETURN
 --
 
 COMMENT ON FUNCTION postrider.capture_trigger_name(name text, operation text) IS 'The name of a capture''s trigger for one operation.';
+
+
+--
+-- Name: check_account_name(); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.check_account_name() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if exists (select from postrider.instances i where i.account_id = 1 and starts_with(i.name, new.name || '/')) then
+    raise exception using errcode = 'unique_violation', message = format('postrider: an instance of the account "default" is called %L and more', new.name || '/'),
+      hint = 'Take another name for the account.';
+  end if;
+  return new;
+end $$;
+
+
+--
+-- Name: FUNCTION check_account_name(); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.check_account_name() IS 'Trigger: no instance of the account "default" is called as those of a new account would be.';
 
 
 --
@@ -1758,7 +1816,7 @@ exception
     raise exception using errcode = 'unique_violation', message = format('postrider: there is already an instance %L', name);
   when check_violation or not_null_violation then
     raise exception using errcode = 'invalid_parameter_value', message = format('postrider: %L cannot name an instance', name),
-      hint = 'A name is 1 to 255 characters, without control characters and without spaces at the ends.';
+      hint = 'A name is 1 to 255 characters, without control characters and without spaces at the ends; before it may stand the name of an account and a slash.';
 end $$;
 
 
@@ -1766,7 +1824,7 @@ end $$;
 -- Name: FUNCTION create_instance(name text, token text, sender text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.create_instance(name text, token text, sender text) IS 'Creates an instance; its token is made up unless given. Returns its public id.';
+COMMENT ON FUNCTION postrider.create_instance(name text, token text, sender text) IS 'Creates an instance, of an account where its name begins with the account''s and a slash, else of the account "default"; its token is made up unless given. Returns its public id.';
 
 
 --
@@ -1776,25 +1834,40 @@ COMMENT ON FUNCTION postrider.create_instance(name text, token text, sender text
 CREATE FUNCTION postrider.create_instance_of(account bigint, name text, token text, token_digest bytea, sender text DEFAULT NULL::text, details jsonb DEFAULT NULL::jsonb) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
+    AS $_$
 declare
   most integer;
   made uuid;
+  owner text;
+  sql_name text := name;
 begin
-  select a.instances_max into most from postrider.accounts a where a.id = account for no key update;
+  select a.instances_max, a.name into most, owner from postrider.accounts a where a.id = account for no key update;
   if not found then raise exception using errcode = 'no_data_found', message = 'postrider: there is no such account'; end if;
   if most is not null and (select count(*) from postrider.instances i where i.account_id = account) >= most then
     raise exception using errcode = 'configuration_limit_exceeded', message = format('postrider: the account has as many instances as it may have (%s)', most);
   end if;
-  made := postrider.create_instance(create_instance_of.name, create_instance_of.token, create_instance_of.sender);
+  if name is null or name !~ '^[^[:cntrl:]]{1,255}$' or name <> btrim(name) then
+    raise exception using errcode = 'invalid_parameter_value', message = format('postrider: %L cannot name an instance', name),
+      hint = 'A name is 1 to 255 characters, without control characters and without spaces at the ends.';
+  end if;
+  if exists (select from postrider.instances i where i.account_id = account and i.called = create_instance_of.name) then
+    raise exception using errcode = 'unique_violation', message = format('postrider: there is already an instance %L', name);
+  end if;
+  if account <> 1 then
+    sql_name := owner || '/' || name;
+  elsif exists (select from postrider.accounts a where a.id <> 1 and starts_with(sql_name, a.name || '/')) then
+    raise exception using errcode = 'invalid_parameter_value', message = format('postrider: names that begin with %L belong to another account', split_part(name, '/', 1) || '/'),
+      hint = 'Create it for that account, without the account''s name.';
+  end if;
+  made := postrider.create_instance(sql_name, create_instance_of.token, create_instance_of.sender);
   update postrider.instances i
-  set account_id = account, token_digest = create_instance_of.token_digest, details = coalesce(create_instance_of.details, i.details)
+  set token_digest = create_instance_of.token_digest, details = coalesce(create_instance_of.details, i.details)
   where i.uid = made;
   return made;
 exception when unique_violation then
   if sqlerrm like 'postrider%' then raise; end if;
   raise exception using errcode = 'unique_violation', message = 'postrider: this token is in use', hint = 'Let one be made up, or take one that is random.';
-end $$;
+end $_$;
 
 
 --
@@ -2139,11 +2212,9 @@ begin
       hint = 'Each element is an object with "instance", "type", "data" and, if wanted, "idempotency_key" and "sender".';
   end if;
   select postrider.emit_rows(array_agg(e.event ->> 'instance' order by e.ord), array_agg(e.event ->> 'type' order by e.ord)
-       , array_agg(e.event -> 'data' order by e.ord), array_agg(e.event ->> 'idempotency_key' order by e.ord))
+       , array_agg(e.event -> 'data' order by e.ord), array_agg(e.event ->> 'idempotency_key' order by e.ord)
+       , case when bool_or(e.event -> 'sender' is not null) then array_agg(e.event ->> 'sender' order by e.ord) end)
   into emitted from json_array_elements(events) with ordinality as e(event, ord);
-  if exists (select from json_array_elements(events) as e(event) where e.event -> 'sender' is not null) then
-    perform postrider.note_senders(emitted, array(select e.event ->> 'sender' from json_array_elements(events) with ordinality as e(event, ord) order by e.ord));
-  end if;
   return coalesce(emitted, '{}');
 end $$;
 
@@ -2156,10 +2227,10 @@ COMMENT ON FUNCTION postrider.emit_many(events json) IS 'Emits an array of event
 
 
 --
--- Name: emit_rows(text[], text[], json[], text[]); Type: FUNCTION; Schema: postrider; Owner: -
+-- Name: emit_rows(text[], text[], json[], text[], text[]); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
-CREATE FUNCTION postrider.emit_rows(instances text[], types text[], data json[], idempotency_keys text[] DEFAULT NULL::text[]) RETURNS text[]
+CREATE FUNCTION postrider.emit_rows(instances text[], types text[], data json[], idempotency_keys text[] DEFAULT NULL::text[], senders text[] DEFAULT NULL::text[]) RETURNS text[]
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
@@ -2227,15 +2298,16 @@ begin
     join postrider.instances i on i.name = r.instance
     left join postrider.idempotency_keys k on k.instance_id = i.id and k.key = r.key;
   end if;
+  if senders is not null then perform postrider.note_senders(ids, senders); end if;
   return ids;
 end $_$;
 
 
 --
--- Name: FUNCTION emit_rows(instances text[], types text[], data json[], idempotency_keys text[]); Type: COMMENT; Schema: postrider; Owner: -
+-- Name: FUNCTION emit_rows(instances text[], types text[], data json[], idempotency_keys text[], senders text[]); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.emit_rows(instances text[], types text[], data json[], idempotency_keys text[]) IS 'emit for many events in one statement, given as arrays of the same length; returns their ids in order.';
+COMMENT ON FUNCTION postrider.emit_rows(instances text[], types text[], data json[], idempotency_keys text[], senders text[]) IS 'emit for many events in one statement, given as arrays of the same length (the last two may be left out); returns their ids in order.';
 
 
 --
@@ -2545,6 +2617,25 @@ end $$;
 --
 
 COMMENT ON FUNCTION postrider.instance_missing(name text) IS 'Raises the error for an unknown instance.';
+
+
+--
+-- Name: keep_account_name(); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.keep_account_name() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  raise exception using errcode = 'feature_not_supported', message = 'postrider: the name of an account stays', hint = 'Names of its instances begin with it.';
+end $$;
+
+
+--
+-- Name: FUNCTION keep_account_name(); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.keep_account_name() IS 'Trigger: an account is not renamed, nor is an instance.';
 
 
 --
@@ -3500,7 +3591,7 @@ CREATE TABLE postrider.accounts (
     instances_max integer,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT accounts_instances_are_limited CHECK ((instances_max >= 0)),
-    CONSTRAINT accounts_name_is_printable CHECK (((name ~ '^[^[:cntrl:]]{1,255}$'::text) AND (name = btrim(name))))
+    CONSTRAINT accounts_name_is_printable CHECK (((name ~ '^[^[:cntrl:]/]{1,255}$'::text) AND (name = btrim(name))))
 );
 
 
@@ -3529,7 +3620,7 @@ COMMENT ON COLUMN postrider.accounts.uid IS 'Public id.';
 -- Name: COLUMN accounts.name; Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON COLUMN postrider.accounts.name IS 'Public name, unique.';
+COMMENT ON COLUMN postrider.accounts.name IS 'Public name, unique, without a slash.';
 
 
 --
@@ -5964,7 +6055,7 @@ CREATE INDEX idempotency_keys_by_time ON postrider.idempotency_keys USING brin (
 -- Name: instances_by_account; Type: INDEX; Schema: postrider; Owner: -
 --
 
-CREATE INDEX instances_by_account ON postrider.instances USING btree (account_id, name);
+CREATE UNIQUE INDEX instances_by_account ON postrider.instances USING btree (account_id, called);
 
 
 --
@@ -6059,6 +6150,20 @@ CREATE TRIGGER add_global_endpoint AFTER INSERT ON postrider.instances FOR EACH 
 
 
 --
+-- Name: instances call_instance; Type: TRIGGER; Schema: postrider; Owner: -
+--
+
+CREATE TRIGGER call_instance BEFORE INSERT ON postrider.instances FOR EACH ROW EXECUTE FUNCTION postrider.call_instance();
+
+
+--
+-- Name: accounts check_account_name; Type: TRIGGER; Schema: postrider; Owner: -
+--
+
+CREATE TRIGGER check_account_name BEFORE INSERT ON postrider.accounts FOR EACH ROW EXECUTE FUNCTION postrider.check_account_name();
+
+
+--
 -- Name: instances digest_instance_token; Type: TRIGGER; Schema: postrider; Owner: -
 --
 
@@ -6119,6 +6224,13 @@ CREATE TRIGGER guard_global_endpoint BEFORE DELETE ON postrider.endpoints FOR EA
 --
 
 CREATE TRIGGER guard_global_endpoint_changes BEFORE UPDATE ON postrider.endpoints FOR EACH ROW WHEN ((old.is_global AND (((((((((new.is_global IS DISTINCT FROM old.is_global) OR (new.url IS DISTINCT FROM old.url)) OR (new.events IS DISTINCT FROM old.events)) OR (new.by_events IS DISTINCT FROM old.by_events)) OR (new.label IS DISTINCT FROM old.label)) OR (new.dialect IS DISTINCT FROM old.dialect)) OR (new.channel IS DISTINCT FROM old.channel)) OR (new.headers IS DISTINCT FROM old.headers)) OR (new.authorization_header IS DISTINCT FROM old.authorization_header)))) EXECUTE FUNCTION postrider.guard_global_endpoint();
+
+
+--
+-- Name: accounts keep_account_name; Type: TRIGGER; Schema: postrider; Owner: -
+--
+
+CREATE TRIGGER keep_account_name BEFORE UPDATE OF name ON postrider.accounts FOR EACH ROW WHEN ((old.name <> new.name)) EXECUTE FUNCTION postrider.keep_account_name();
 
 
 --

@@ -54,7 +54,8 @@ pub(crate) fn operations(document: &Value) -> Vec<Operation> {
                 body: body.is_object().then(|| body.clone()),
                 asks_for_token: operation["security"]
                     .as_array()
-                    .is_some_and(|schemes| !schemes.is_empty()),
+                    .is_some_and(|schemes| schemes.iter().all(|scheme| scheme != &json!({})))
+                    && operation["security"][0].is_object(),
             });
         }
     }

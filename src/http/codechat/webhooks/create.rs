@@ -39,7 +39,7 @@ pub(in crate::http::codechat) async fn create(
     check_target(&api, "url", &new.url)?;
     let label = label(&new.name, rand::random());
     let changes = EndpointChanges {
-        instance: &instance.name,
+        instance: &instance.sql_name,
         url: &new.url,
         label: &label,
         channel: "webhook",

@@ -109,7 +109,7 @@ pub(super) async fn create(
         Ok(endpoints) => endpoints,
         Err(fault) => {
             // All of it or nothing: an instance without its webhook would lose events and say nothing.
-            api.database.delete_instance(&instance.name).await?;
+            api.database.delete_instance(&instance.sql_name).await?;
             return Err(fault);
         }
     };
@@ -177,7 +177,7 @@ async fn make(
     if let Err(error) = api.database.create_instance(&new, &api.keyring).await {
         let fault = Fault::from(error);
         let is_taken =
-            fault.kind == Kind::Conflict && api.database.has_instance(&wanted.name).await?;
+            fault.kind == Kind::Conflict && caller.instance(api, &wanted.name).await.is_ok();
         return Err(if is_taken { taken(&wanted.name) } else { fault });
     }
     caller.instance(api, &wanted.name).await

@@ -31,6 +31,7 @@ pub(super) async fn tell(
         event_type,
         data,
         idempotency_key: None,
+        sender: None,
     };
     api.database.publish(reach, &instance.name, event).await?;
     Ok(())

@@ -25,6 +25,7 @@ use crate::model::Reach;
 pub(super) struct EndpointChange {
     /// Where deliveries go.
     #[schema(format = "uri")]
+    #[schema(max_length = 2048, format = "uri")]
     url: Option<String>,
     /// Event types it wants; an empty list: all but those that begin with `postrider.`.
     events: Option<Vec<String>>,

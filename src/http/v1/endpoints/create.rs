@@ -34,6 +34,7 @@ pub(super) struct EndpointRequest {
     dialect: DialectName,
     /// Where they go. Webhooks need one.
     #[schema(format = "uri")]
+    #[schema(max_length = 2048, format = "uri")]
     url: Option<String>,
     /// Event types it wants; none: all but those that begin with `postrider.`.
     #[serde(default)]
@@ -161,7 +162,7 @@ impl EndpointRequest {
             .transpose()?;
         let headers = self.headers.clone().map(values::headers).transpose()?;
         Ok(EndpointChanges {
-            instance: &instance.name,
+            instance: &instance.sql_name,
             url: self.url.as_deref().unwrap_or_default(),
             label: &self.label,
             channel: self.channel.as_str(),

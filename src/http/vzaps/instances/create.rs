@@ -25,7 +25,7 @@ pub(in crate::http::vzaps) struct NewVzapsInstance {
     #[schema(min_length = 3, max_length = 255)]
     name: String,
     /// Where callbacks go.
-    #[schema(max_length = 2048)]
+    #[schema(max_length = 2048, format = "uri")]
     webhook: Option<String>,
     /// The events it wants; all of them where none are said.
     #[serde(alias = "eventsSubscribe")]

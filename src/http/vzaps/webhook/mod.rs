@@ -34,7 +34,7 @@ pub(super) async fn configure(
     events: Option<Vec<String>>,
 ) -> Result<(), Fault> {
     let changes = EndpointChanges {
-        instance: &instance.name,
+        instance: &instance.sql_name,
         url,
         label: LABEL,
         channel: "webhook",

@@ -24,7 +24,7 @@ pub(in crate::http::vzaps) struct NewVzapsWebhook {
         alias = "webhook",
         alias = "url"
     )]
-    #[schema(min_length = 1, max_length = 2048)]
+    #[schema(min_length = 1, max_length = 2048, format = "uri")]
     webhook_url: String,
     /// The events it wants; left out, they stay as they are. Also taken as `subscribe`.
     #[serde(alias = "subscribe")]
