@@ -184,6 +184,12 @@ exception when unique_violation then
 end $$;
 comment on function postrider.set_instance_token(text, text, bytea) is 'Gives an instance another token; the former one is worth nothing from then on. One that comes sealed brings its SHA-256 along. False when there is no such instance.';
 
+-- Whoever may give an instance another token may see the one it has, as far as there is a key to open it.
+create function postrider.instance_token(instance text) returns text
+  language sql stable security definer set search_path = pg_catalog, pg_temp
+return (select i.token from postrider.instances i where i.name = instance_token.instance);
+comment on function postrider.instance_token(text) is 'The token of an instance as it rests: sealed, or in plain within the few seconds before that and where there is no key.';
+
 -- Deletes an account with all that is its own, as delete_instance does for each instance.
 create function postrider.delete_account(account bigint) returns boolean
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -242,4 +248,4 @@ begin
 end $$;
 comment on function postrider.queued_since(timestamptz) is 'An id of the queue before which there is nothing that was queued since then.';
 
-revoke execute on function postrider.call_instance(), postrider.check_account_name(), postrider.keep_account_name(), postrider.digest_instance_token(), postrider.create_instance_of(bigint, text, text, bytea, text, jsonb), postrider.set_instance_token(text, text, bytea), postrider.delete_account(bigint), postrider.queued_since(timestamptz), postrider.count_request(text) from public;
+revoke execute on function postrider.call_instance(), postrider.check_account_name(), postrider.keep_account_name(), postrider.digest_instance_token(), postrider.create_instance_of(bigint, text, text, bytea, text, jsonb), postrider.set_instance_token(text, text, bytea), postrider.instance_token(text), postrider.delete_account(bigint), postrider.queued_since(timestamptz), postrider.count_request(text) from public;

@@ -102,13 +102,8 @@ pub(super) async fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Res
 impl Owner {
     /// All that the account's tokens may reach.
     pub(super) async fn reach(&self, session: &Session) -> anyhow::Result<Reach> {
-        let found = session.database.account_named(&self.account).await?;
-        let account = found.with_context(|| format!("there is no account {}", self.account))?;
-        Ok(Reach {
-            account: account.id,
-            instance: None,
-            operator: account.operator,
-        })
+        let found = session.database.reach_of(&self.account).await?;
+        found.with_context(|| format!("there is no account {}", self.account))
     }
 }
 

@@ -4,6 +4,7 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 
 use crate::db::{Database, Error};
+use crate::model::Reach;
 
 /// An account.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
@@ -78,18 +79,19 @@ impl Database {
         .map_err(Error::refusal_or_doing("read the account"))
     }
 
-    /// The account of this name.
-    pub async fn account_named(&self, name: &str) -> Result<Option<Account>, Error> {
-        let id: Option<i64> =
-            sqlx::query_scalar("select id from postrider.accounts where name = $1")
+    /// All that the account of this name reaches.
+    pub async fn reach_of(&self, name: &str) -> Result<Option<Reach>, Error> {
+        let found: Option<(i64, bool)> =
+            sqlx::query_as("select id, operator from postrider.accounts where name = $1")
                 .bind(name)
                 .fetch_optional(self.pool())
                 .await
                 .map_err(Error::refusal_or_doing("look the account up"))?;
-        match id {
-            Some(id) => self.account(id).await,
-            None => Ok(None),
-        }
+        Ok(found.map(|(account, operator)| Reach {
+            account,
+            instance: None,
+            operator,
+        }))
     }
 
     /// Deletes an account with all it has. False when there is none, and for the operators' own.

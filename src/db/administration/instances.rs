@@ -111,13 +111,11 @@ impl Database {
 
     /// The token as it is stored. None where there is no such instance, or it has none.
     pub async fn instance_token(&self, name: &str) -> Result<Option<String>, Error> {
-        let token: Option<Option<String>> =
-            sqlx::query_scalar("select token from postrider.instances where name = $1")
-                .bind(name)
-                .fetch_optional(self.pool())
-                .await
-                .map_err(Error::refusal_or_doing("read the instance's token"))?;
-        Ok(token.flatten())
+        sqlx::query_scalar("select postrider.instance_token(instance => $1)")
+            .bind(name)
+            .fetch_one(self.pool())
+            .await
+            .map_err(Error::refusal_or_doing("read the instance's token"))
     }
 
     /// Gives an instance another token; the former one is worth nothing from then on. False when there is no such instance.

@@ -131,9 +131,9 @@ begin
   if ability = 'capture' then perform postrider.allow_capture(role); end if;
   if ability = 'operate' then
     execute format('grant select, update, delete on %s to %I', queue, role);
-    execute format('grant select on postrider.dead_letters, postrider.queue_stats, postrider.endpoint_list, postrider.instance_list, postrider.schedules, postrider.attempts, postrider.events, postrider.rejected_notifications, postrider.captures, postrider.capture_triggers, postrider.capture_failures, postrider.capture_failure_log to %I', role);
+    execute format('grant select on postrider.accounts, postrider.dead_letters, postrider.queue_stats, postrider.endpoint_list, postrider.instance_list, postrider.schedules, postrider.attempts, postrider.events, postrider.rejected_notifications, postrider.captures, postrider.capture_triggers, postrider.capture_failures, postrider.capture_failure_log to %I', role);
     execute format('grant insert, update, delete on postrider.schedules to %I', role);
-    execute format('grant execute on all functions in schema postrider to %I', role);
+    perform postrider.allow_operate(role);
   end if;
 end $$;
 
@@ -176,6 +176,33 @@ end $$;
 --
 
 COMMENT ON FUNCTION postrider.allow_capture(role name) IS 'What postrider.allow does for capture.';
+
+
+--
+-- Name: allow_operate(name); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.allow_operate(role name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  callable text;
+begin
+  select string_agg(p.oid::regprocedure::text, ', ') into callable from pg_proc p
+  where p.pronamespace = 'postrider'::regnamespace and p.prokind = 'f'
+    and p.proname in ('create_instance', 'create_instance_of', 'delete_instance', 'instance_token', 'set_instance_token'
+      , 'set_endpoint', 'set_endpoint_state', 'delete_endpoint', 'endpoint_of', 'endpoint_url', 'rotate_signing_secret'
+      , 'queue_test', 'requeue', 'replay', 'ring', 'check_state', 'check_row', 'capture_facts', 'capture_state');
+  execute format('grant execute on function %s to %I', callable, role);
+end $$;
+
+
+--
+-- Name: FUNCTION allow_operate(role name); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.allow_operate(role name) IS 'What postrider.allow does for operate. Internal.';
 
 
 SET default_tablespace = '';
@@ -2617,6 +2644,23 @@ end $$;
 --
 
 COMMENT ON FUNCTION postrider.instance_missing(name text) IS 'Raises the error for an unknown instance.';
+
+
+--
+-- Name: instance_token(text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.instance_token(instance text) RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    RETURN (SELECT i.token FROM postrider.instances i WHERE (i.name = instance_token.instance));
+
+
+--
+-- Name: FUNCTION instance_token(instance text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.instance_token(instance text) IS 'The token of an instance as it rests: sealed, or in plain within the few seconds before that and where there is no key.';
 
 
 --
