@@ -468,6 +468,38 @@ async fn dead_letters_are_listed_and_requeued_and_events_replayed() {
     assert_eq!(replayed["queued"], 3);
 }
 
+/// What a role that may operate is refused.
+const BEYOND_OPERATORS: [&str; 10] = [
+    "select postrider.delete_account(2)",
+    "select postrider.set_global_webhook('https://example.com/', '{a}')",
+    "select postrider.recount_queue()",
+    "select postrider.count_request('x')",
+    "select postrider.note_senders('{}', '{}')",
+    "select postrider.allow('public', 'emit')",
+    "select * from postrider.tokens",
+    "select token from postrider.instances",
+    "select * from postrider.signing_secrets",
+    "insert into postrider.accounts (name) values ('x')",
+];
+
+/// What it may do.
+const FOR_OPERATORS: [&str; 14] = [
+    "select postrider.emit('shop', 'a', '{}')",
+    "insert into postrider.webhook_queue (instance_name, url, payload, event_type) values ('shop', 'https://example.com/', '{}', 'a')",
+    "update postrider.webhook_queue set status = 'failed'",
+    "update public.webhook_queue set status = 'pending', next_retry_at = now() where status = 'failed'",
+    "update postrider.webhook_queue set url = 'https://example.com/b', instance_name = 'shop'",
+    "delete from postrider.webhook_queue",
+    "update postrider.schedules set max_attempts = 6 where name = 'default'",
+    "select * from postrider.captures",
+    "select * from postrider.capture_failures",
+    "select * from postrider.capture_triggers",
+    "select * from postrider.dead_letters",
+    "select * from postrider.queue_stats",
+    "select * from postrider.endpoint_list, postrider.instance_list, postrider.attempts, postrider.rejected_notifications",
+    "select postrider.replay(postrider.set_endpoint('shop', 'https://example.com/'), now())",
+];
+
 #[tokio::test]
 async fn a_role_that_may_operate_may_do_that_and_no_more() {
     let database = postgres::database().await;
@@ -481,39 +513,15 @@ async fn a_role_that_may_operate_may_do_that_and_no_more() {
         .execute(&mut connection)
         .await
         .unwrap();
-    for refused in [
-        "select postrider.delete_account(2)",
-        "select postrider.set_global_webhook('https://example.com/', '{a}')",
-        "select postrider.recount_queue()",
-        "select postrider.count_request('x')",
-        "select postrider.note_senders('{}', '{}')",
-        "select postrider.allow('public', 'emit')",
-        "select * from postrider.tokens",
-        "select token from postrider.instances",
-        "select * from postrider.signing_secrets",
-        "insert into postrider.accounts (name) values ('x')",
-    ] {
+    for refused in BEYOND_OPERATORS {
         let said = sqlx::raw_sql(refused).execute(&mut connection).await;
         let code = said.expect_err(refused);
-        let code = code.as_database_error().and_then(|error| error.code());
+        let code = code
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code);
         assert_eq!(code.as_deref(), Some("42501"), "{refused}");
     }
-    for allowed in [
-        "select postrider.emit('shop', 'a', '{}')",
-        "insert into postrider.webhook_queue (instance_name, url, payload, event_type) values ('shop', 'https://example.com/', '{}', 'a')",
-        "update postrider.webhook_queue set status = 'failed'",
-        "update public.webhook_queue set status = 'pending', next_retry_at = now() where status = 'failed'",
-        "update postrider.webhook_queue set url = 'https://example.com/b', instance_name = 'shop'",
-        "delete from postrider.webhook_queue",
-        "update postrider.schedules set max_attempts = 6 where name = 'default'",
-        "select * from postrider.captures",
-        "select * from postrider.capture_failures",
-        "select * from postrider.capture_triggers",
-        "select * from postrider.dead_letters",
-        "select * from postrider.queue_stats",
-        "select * from postrider.endpoint_list, postrider.instance_list, postrider.attempts, postrider.rejected_notifications",
-        "select postrider.replay(postrider.set_endpoint('shop', 'https://example.com/'), now())",
-    ] {
+    for allowed in FOR_OPERATORS {
         let done = sqlx::raw_sql(allowed).execute(&mut connection).await;
         assert!(done.is_ok(), "{allowed}: {done:?}");
     }
