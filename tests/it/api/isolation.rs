@@ -428,7 +428,13 @@ async fn accounts_name_their_instances_without_learning_of_one_another() {
         .value("select exists (select from postrider.instances where name = 'shop' and account_id = 1)")
         .await;
     assert!(made);
-    // No two ways lead to one name.
+}
+
+#[tokio::test]
+async fn no_two_ways_lead_to_one_name() {
+    let app = TestApp::start().await;
+    let api = app.api().start().await;
+    let [token, _] = stranger(&api).await;
     let post = async |path: &str, body: Value| {
         api.post(path)
             .bearer(ACCOUNT)
