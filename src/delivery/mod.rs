@@ -19,17 +19,19 @@ mod drain;
 mod handler;
 mod health;
 mod holder;
+mod intake;
 mod keeper;
 mod lanes;
 mod maintenance;
 mod media;
 mod roster;
 mod runtime;
+mod sweeper;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::channels::{AnyChannel, MediaClient, WallClock};
@@ -50,9 +52,11 @@ use drain::drain;
 use handler::{Handler, Ways};
 use health::Reporter;
 use holder::Holder;
+use intake::Intake;
 use keeper::Keeper;
 use maintenance::Maintenance;
 use roster::Roster;
+use sweeper::Sweeper;
 
 pub use completer::BATCH_MAX as COMPLETION_BATCH_MAX;
 pub use lanes::{Lanes, Looked, Plan};
@@ -229,25 +233,33 @@ impl Worker {
             lease: self.settings.lease,
         };
         tasks.spawn("lease keeper", keeper.run(keeping.clone()));
-        let claimer = Claimer {
+        let intake = Arc::new(Intake {
             database: database.clone(),
             settings: self.settings.clone(),
             dispatch: self.dispatch.clone(),
             metrics: metrics.clone(),
-            roster: Roster::new(keyring, self.settings.in_flight_per_endpoint_max),
+            roster: Roster::new(keyring, self.settings.in_flight_per_endpoint_max).into(),
             holder: Holder {
                 database: database.clone(),
                 metrics: metrics.clone(),
             },
             completer: outcomes,
-            lanes: Lanes::new(),
+            lanes: Mutex::new(Lanes::new()),
+            left: Notify::new(),
+        });
+        let sweeper = Sweeper {
+            intake: intake.clone(),
+        };
+        let sweeping = sweeper.run(tasks.soft().clone());
+        let claimer = Claimer {
+            intake,
             alarm: self.alarm.clone(),
         };
         let claiming = claimer.run(doorbell.subscribe(), tasks.soft().clone());
         let dispatch = self.dispatch.clone();
         let second_stage = tasks.hard().clone();
         tasks.spawn("claimer", async move {
-            claiming.await;
+            tokio::join!(claiming, sweeping);
             drain(&dispatch, &database, &metrics, &second_stage).await;
             keeping.cancel();
         });

@@ -69,7 +69,11 @@ async fn claim(
     batch: usize,
 ) -> anyhow::Result<Vec<Delivery>> {
     let now = Instant::now();
-    let plan = lanes.plan(batch, now);
+    // As a worker does: a backlog is swept.
+    let plan = match lanes.sweep(batch, now) {
+        Some(plan) => plan,
+        None => lanes.fresh(batch, now),
+    };
     let claim = database
         .claim(&ClaimRequest {
             windows: &plan.windows,
