@@ -1,10 +1,11 @@
 //! The worker role: claims what is due, attempts it inside apalis, writes what came of it.
 //!
 //! ```text
-//! doorbell -> claimer -> dispatch -> apalis workers (one a core) -> completer -> webhook_queue, attempts
-//!                           ^  |                                        |
-//!                           |  +-> keeper (leases, what cannot start)   +-> reporter (endpoints that fail)
-//!                           +---------- finished --------------------- maintenance (one process at a time)
+//! doorbell -> claimer (what is newly due) -+
+//!             sweeper (what was left) -----+-> dispatch -> apalis workers (one a core) -> completer -> webhook_queue, attempts
+//!                                               ^  |                                        |
+//!                                               |  +-> keeper (leases, what cannot start)   +-> reporter (endpoints that fail)
+//!                                               +---------- finished --------------------- maintenance (one process at a time)
 //! ```
 //!
 //! No transaction is open while a channel waits for the network: what is in flight is held by a lease. Everything here may be

@@ -229,6 +229,28 @@ fn a_flood_of_what_is_passed_over_is_left_behind_however_little_room_there_is() 
 }
 
 #[test]
+fn while_newly_due_rows_come_a_backlog_goes_on_in_small_steps_with_rests() {
+    let mut lanes = Lanes::new();
+    let start = Instant::now();
+    let plan = lanes.fresh(1000, start);
+    let reached = answer(&plan, |_| 1);
+    lanes.found(&plan, &took(&reached, 1), start);
+    let step = lanes.sweep(1000, start).expect("a step");
+    let rows: i32 = step.windows.iter().map(|window| window.rows).sum();
+    assert!(rows <= ROOM_BESIDE_FRESH, "{rows}");
+    let reached = answer(&step, |_| 1_000_000);
+    lanes.found(&step, &took(&reached, 8), start);
+    let rested = start + MOMENT * REST_BESIDE_FRESH;
+    assert_eq!(lanes.sweep_at(start), Some(rested));
+    assert!(lanes.sweep(1000, start).is_none());
+    assert!(lanes.sweep(1000, rested).is_some());
+    // Nothing newly due any more: the backlog has all the room again.
+    let plan = lanes.sweep(1000, start + FRESH_LATELY).expect("a sweep");
+    let rows: i32 = plan.windows.iter().map(|window| window.rows).sum();
+    assert!(rows > ROOM_BESIDE_FRESH, "{rows}");
+}
+
+#[test]
 fn slow_sweeps_are_made_more_seldom() {
     let mut lanes = Lanes::new();
     let start = Instant::now();
