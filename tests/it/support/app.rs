@@ -219,6 +219,17 @@ impl TestApp {
         usize::try_from(count).unwrap()
     }
 
+    /// How many rows workers hold, living or dead.
+    pub(crate) async fn leased(&self) -> usize {
+        let count: i64 = sqlx::query_scalar(
+            "select count(*) from postrider.webhook_queue where status = 'pending' and lease_until > now()",
+        )
+        .fetch_one(&self.pool)
+        .await
+        .unwrap();
+        usize::try_from(count).unwrap()
+    }
+
     /// Waits until so many rows have this status.
     pub(crate) async fn counted(&self, status: &str, count: usize) {
         let what = format!("{count} rows are {status}");
