@@ -32,6 +32,17 @@ pub(super) struct Lane {
     pub(super) barren: bool,
 }
 
+/// What a claim saw of a lane.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen<'a> {
+    /// Where it looked.
+    pub(super) window: &'a Window,
+    /// How far it came, if there was anything.
+    pub(super) end: Option<Reached>,
+    /// Whether it took anything.
+    pub(super) brought: bool,
+}
+
 impl Lane {
     /// At the start: the present for what is fresh, the oldest row for the sweep.
     pub(super) fn new() -> Self {
@@ -49,49 +60,37 @@ impl Lane {
     }
 
     /// Moves the fresh cursor. Answers whether there is more where it stopped.
-    pub(super) fn fresh_end(
-        &mut self,
-        window: &Window,
-        end: Option<Reached>,
-        brought: bool,
-        now: Instant,
-    ) -> bool {
-        let Some(end) = end else {
+    pub(super) fn fresh_end(&mut self, seen: Seen<'_>, now: Instant) -> bool {
+        let Some(end) = seen.end else {
             self.fresh_rows = WINDOW_MIN;
             self.fresh_barren = false;
             return false;
         };
-        self.fresh_barren = !brought;
-        if end.rows < i64::from(window.rows) {
+        self.fresh_barren = !seen.brought;
+        if end.rows < i64::from(seen.window.rows) {
             self.fresh = Some(end.end);
             self.fresh_rows = (self.fresh_rows / 2).max(WINDOW_MIN);
             return false;
         }
-        if window.rows >= WINDOW_MAX {
+        if seen.window.rows >= WINDOW_MAX {
             self.fresh = None;
             self.more = true;
             self.left = Some((now, false));
             return false;
         }
         self.fresh = Some(end.end);
-        self.fresh_rows = (window.rows * 2).clamp(WINDOW_MIN, WINDOW_MAX);
+        self.fresh_rows = (seen.window.rows * 2).clamp(WINDOW_MIN, WINDOW_MAX);
         true
     }
 
     /// Moves the sweep on, or back to the start when it has seen everything there was when it was sent out.
-    pub(super) fn sweep_end(
-        &mut self,
-        window: &Window,
-        end: Option<Reached>,
-        brought: bool,
-        sent_at: Instant,
-        now: Instant,
-    ) {
-        if let Some(end) = end.filter(|end| end.rows >= i64::from(window.rows)) {
+    pub(super) fn sweep_end(&mut self, seen: Seen<'_>, sent_at: Instant, now: Instant) {
+        let rows = i64::from(seen.window.rows);
+        if let Some(end) = seen.end.filter(|end| end.rows >= rows) {
             self.sweep = end.end;
             self.more = true;
-            self.barren = !brought;
-            self.rests_until = (!brought).then(|| now + BARREN_REST);
+            self.barren = !seen.brought;
+            self.rests_until = (!seen.brought).then(|| now + BARREN_REST);
         } else {
             self.sweep = Position::start();
             self.swept_at = Some(sent_at);

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use crate::db::queue::{Claim, LANES, Position, Reached, Window};
 
-use lane::{BARREN_REST, Lane};
+use lane::{BARREN_REST, Lane, Seen};
 
 /// The smallest window.
 const WINDOW_MIN: i32 = 8;
@@ -217,11 +217,17 @@ impl Lanes {
             let index = index_of(window);
             let taken = looked.taken[index];
             let lane = &mut self.all[index];
+            let brought = taken > 0;
+            let of_lane = Seen {
+                window,
+                end,
+                brought,
+            };
             if window.fresh {
-                more |= lane.fresh_end(window, end, taken > 0, now);
+                more |= lane.fresh_end(of_lane, now);
             } else {
                 self.sweep_every = SWEEP_EVERY.max(looked.took * SWEEP_SHARE);
-                lane.sweep_end(window, end, taken > 0, plan.made_at, now);
+                lane.sweep_end(of_lane, plan.made_at, now);
             }
             if seen[index] > i64::from(taken) {
                 lane.passed_over(taken, now);
