@@ -384,7 +384,7 @@ begin
   where p.pronamespace = 'postrider'::regnamespace and p.prokind = 'f'
     and p.proname in ('create_instance', 'create_instance_of', 'delete_instance', 'instance_token', 'set_instance_token'
       , 'set_endpoint', 'set_endpoint_state', 'delete_endpoint', 'endpoint_of', 'endpoint_url', 'rotate_signing_secret'
-      , 'queue_test', 'requeue', 'replay', 'ring', 'check_state', 'check_row', 'capture_facts', 'capture_state');
+      , 'queue_test', 'requeue', 'replay', 'kick', 'ring', 'check_state', 'check_row', 'capture_facts', 'capture_state');
   execute format('grant execute on function %s to %I', callable, role);
 end $$;
 comment on function postrider.allow_operate(name) is 'What postrider.allow does for operate. Internal.';
@@ -407,7 +407,7 @@ begin
   if ability = 'capture' then perform postrider.allow_capture(role); end if;
   if ability = 'operate' then
     execute format('grant select, update, delete on %s to %I', queue, role);
-    execute format('grant select on postrider.accounts, postrider.dead_letters, postrider.queue_stats, postrider.endpoint_list, postrider.instance_list, postrider.schedules, postrider.attempts, postrider.events, postrider.rejected_notifications, postrider.captures, postrider.capture_triggers, postrider.capture_failures, postrider.capture_failure_log to %I', role);
+    execute format('grant select on postrider.accounts, postrider.dead_letters, postrider.queue_stats, postrider.endpoint_list, postrider.instance_list, postrider.connections, postrider.schedules, postrider.attempts, postrider.events, postrider.rejected_notifications, postrider.captures, postrider.capture_triggers, postrider.capture_failures, postrider.capture_failure_log to %I', role);
     execute format('grant insert, update, delete on postrider.schedules to %I', role);
     perform postrider.allow_operate(role);
   end if;

@@ -36,6 +36,7 @@ with given as materialized (
   from found
 )
 select given.later::text as snapshot
+  , clock_timestamp() as read_at
   , age(pg_snapshot_xmax(given.later)::xid) as begun_since
   -- While nextval writes to the log it shows a number up to 32 ahead to those who look.
   , (select greatest(sequence.last_value - 33, 0) from postrider.events_id_seq sequence) as last_id

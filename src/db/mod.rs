@@ -2,6 +2,7 @@
 
 pub mod administration;
 pub mod bench;
+pub mod connections;
 pub mod consumers;
 pub mod demo;
 pub mod doctor;

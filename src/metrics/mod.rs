@@ -8,10 +8,12 @@
 //! There is no global recorder: whoever counts is given the [`Metrics`], and tests each have their own.
 
 mod labels;
+mod realtime;
 mod registry;
 
 pub use labels::{AttemptResult, BreakerState, DatabaseFailure, ReturnReason, RowStatus};
 pub use metrics::{Counter, Gauge, Histogram};
+pub use realtime::{Door, Ending, Realtime, Resume};
 pub use registry::{Exporter, Family, Grid, Label};
 
 use crate::model::Channel;
@@ -30,6 +32,8 @@ pub struct Metrics {
     pub doorbell: Doorbell,
     /// Events on their way in.
     pub event: Event,
+    /// Sockets.
+    pub realtime: Realtime,
     /// Postgres itself.
     pub database: Database,
 }
@@ -132,6 +136,7 @@ impl Metrics {
             lease: Lease::new(&registry),
             doorbell: Doorbell::new(&registry),
             event: Event::new(&registry),
+            realtime: Realtime::new(&registry),
             database: Database::new(&registry),
         };
         registry.build_info();

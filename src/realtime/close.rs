@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::wire::frame;
+use crate::metrics::Ending;
 
 /// A reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +56,23 @@ impl Close {
             Self::Replaced => 4409,
             Self::Expired => 4410,
             Self::Slow => 4413,
+        }
+    }
+
+    /// As it is counted.
+    pub(super) fn ending(self) -> Ending {
+        match self {
+            Self::Left(_) => Ending::Left,
+            Self::Protocol(..) => Ending::Protocol,
+            Self::Silent => Ending::Silent,
+            Self::Restart => Ending::Restart,
+            Self::Unavailable => Ending::Unavailable,
+            Self::Expired => Ending::Expired,
+            Self::Slow => Ending::Slow,
+            Self::Kicked => Ending::Kicked,
+            Self::Replaced => Ending::Replaced,
+            Self::Unauthorized => Ending::Unauthorized,
+            Self::NoInstance => Ending::NoInstance,
         }
     }
 

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::close::Close;
 use super::filter::Filter;
@@ -21,6 +22,7 @@ use super::flavor::{Flavor, Profile};
 use super::ledger::{Ledger, Verdict};
 use super::topic::{Entry, Ring, Topic};
 use crate::crypto::token::TokenDigest;
+use crate::metrics::Door;
 
 /// Frames in one write.
 const BATCH: usize = 64;
@@ -56,6 +58,10 @@ pub struct Connection {
     pub topic: Arc<Topic>,
     /// Who.
     pub peer: Peer,
+    /// Its door, as it is counted.
+    pub(super) door: Door,
+    /// Since when.
+    pub(super) since: Instant,
     /// In which form.
     pub flavor: Flavor,
     /// Which writer has it.
@@ -128,6 +134,8 @@ impl Connection {
         Self {
             id,
             topic,
+            door: Door::of(peer.door),
+            since: Instant::now(),
             peer,
             flavor,
             writer,
@@ -146,6 +154,13 @@ impl Connection {
         } else {
             entry.frame(self.flavor, profile)
         }
+    }
+
+    /// So much has been sent.
+    pub(super) fn count(&self, events: usize, bytes: usize) {
+        let realtime = &self.topic.metrics.realtime;
+        realtime.messages.of(self.door).increment(events as u64);
+        realtime.sent_bytes.of(self.door).increment(bytes as u64);
     }
 
     /// What has yet to be written.
@@ -314,6 +329,7 @@ impl Connection {
     pub(super) fn pull(&self) -> Option<Bytes> {
         let mut out = self.out();
         let mut frames: Vec<Bytes> = out.queue.drain(..).collect();
+        let queued = frames.len();
         let ring = self.topic.ring();
         if out.live && out.closing.is_none() {
             if out.next < ring.base() {
@@ -328,6 +344,7 @@ impl Connection {
                 }
             }
         }
+        self.count(frames.len() - queued, 0);
         match frames.len() {
             0 => None,
             1 => frames.pop(),
@@ -430,6 +447,7 @@ impl Out {
             return Ok(false);
         }
         let mut written = stream.try_write_vectored(&slices[..count])?;
+        let bytes = written;
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
@@ -438,6 +456,9 @@ impl Out {
             written -= slices[whole].len();
             whole += 1;
         }
+        // One that was begun counts: the rest of it will go as no event.
+        let begun = whole >= from_ring && whole < count && written > 0;
+        connection.count(whole.saturating_sub(from_ring) + usize::from(begun), bytes);
         if whole == count {
             self.drop_queued(from_ring);
             self.next = place;

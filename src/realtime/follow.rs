@@ -69,6 +69,7 @@ impl Follow {
     async fn rest(&mut self) {
         let mut crowd = self.hub.crowd.subscribe();
         while self.hub.rest() {
+            self.hub.note_reading(None);
             self.tail.skip_to_present();
             let glance = self.tail.step().await.map(drop);
             let wait = self.learn(glance).err().unwrap_or(GLANCE_EVERY);
@@ -81,6 +82,7 @@ impl Follow {
     /// Until nobody has been here for a while.
     async fn attend(&mut self, mut listener: Listener) {
         let mut deserted_at = None;
+        self.hub.note_reading(Some(Instant::now()));
         loop {
             if !self.hub.is_deserted() {
                 deserted_at = None;
@@ -136,6 +138,7 @@ impl Follow {
                 tracing::error!(
                     "events were removed before the tail could read them: everybody is told to begin anew"
                 );
+                self.hub.metrics.realtime.tail_gaps.increment(1);
                 self.hub.start_over();
                 self.tail.skip_to_present();
                 continue;
@@ -156,6 +159,10 @@ impl Follow {
     /// Publishes a page in slices, each when the one before has been written.
     async fn publish(&self, mut step: Step) {
         let mut events = std::mem::take(&mut step.events);
+        for event in &events {
+            let lag = (step.read_at - event.occurred_at).as_seconds_f64();
+            self.hub.metrics.realtime.lag_seconds.record(lag.max(0.0));
+        }
         let last_page = !step.more;
         while events.len() > SLICE {
             let rest = events.split_off(SLICE);

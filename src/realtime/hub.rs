@@ -11,10 +11,11 @@
 //! that began after the request: its S includes whatever anybody was shown before.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::close::Close;
 use super::connection::{Connection, Outlet, Peer};
@@ -23,6 +24,7 @@ use super::flavor::{Flavor, Profile};
 use super::topic::{Entry, Topic};
 use super::writers::Writers;
 use crate::db::tail::{Cursor, Snapshot, Step};
+use crate::metrics::{Ending, Metrics};
 
 /// What bounds the hub.
 #[derive(Debug, Clone)]
@@ -63,8 +65,10 @@ pub struct Hub {
     pub(super) crowd: watch::Sender<usize>,
     /// Closed when the process takes no more connections.
     pub(super) draining: tokio_util::sync::CancellationToken,
-    /// Events published, for the operator.
-    published: AtomicUsize,
+    /// To count with.
+    pub(super) metrics: Arc<Metrics>,
+    /// When the log was last read to its end; none at rest.
+    read_at: Mutex<Option<Instant>>,
 }
 
 /// Where the tail is, and what the rings have.
@@ -133,7 +137,7 @@ pub struct Attached {
 
 impl Hub {
     /// Empty. [`super::start`] runs what it needs.
-    pub(super) fn new(bounds: Bounds, writers: usize) -> Arc<Self> {
+    pub(super) fn new(bounds: Bounds, writers: usize, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             bounds,
             writers: Writers::new(writers),
@@ -147,7 +151,8 @@ impl Hub {
             done: watch::Sender::new(0),
             crowd: watch::Sender::new(0),
             draining: tokio_util::sync::CancellationToken::new(),
-            published: AtomicUsize::new(0),
+            metrics,
+            read_at: Mutex::default(),
         })
     }
 
@@ -194,6 +199,8 @@ impl Hub {
         let place = (Arc::clone(&topic), writer);
         let connection = Arc::new(Connection::new(id, place, peer, flavor, (outlet, filter)));
         self.connections().insert(id, Arc::clone(&connection));
+        let open = &self.metrics.realtime.connections;
+        open.of(connection.door).increment(1);
         connection
     }
 
@@ -254,7 +261,20 @@ impl Hub {
 
     /// A step, whole, has been published.
     pub(super) fn step_done(&self, number: u64) {
+        self.note_reading(Some(Instant::now()));
         self.done.send_replace(number);
+    }
+
+    /// The log is read to its end at this time; or at rest.
+    pub(super) fn note_reading(&self, at: Option<Instant>) {
+        *self.read_at.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
+    /// Shows for how long it has not been.
+    pub(super) fn show_delay(&self) {
+        let read_at = *self.read_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let behind = read_at.map_or(0.0, |at| at.elapsed().as_secs_f64());
+        self.metrics.realtime.tail_behind_seconds.set(behind);
     }
 
     /// The tail went over events, or skipped them: the rings begin anew, and whoever cannot be given all is told.
@@ -295,7 +315,6 @@ impl Hub {
         }
         if !events.is_empty() {
             let of_all = Arc::new(Cursor::stem(step.epoch, &step.before, &step.after));
-            self.published.fetch_add(events.len(), Ordering::Relaxed);
             for event in events {
                 let topic = self.topic(event.instance);
                 let entry = Entry::new(state.sequence, event, Arc::clone(&of_all));
@@ -347,6 +366,7 @@ impl Hub {
                     instance,
                     self.writers.count(),
                     self.bounds.behind_max,
+                    Arc::clone(&self.metrics),
                 ))
             };
             Arc::clone(topics.entry(instance).or_insert_with(made))
@@ -389,7 +409,12 @@ impl Hub {
     /// It is over.
     pub(super) fn forget(&self, connection: &Connection) {
         connection.over();
-        self.connections().remove(&connection.id);
+        if self.connections().remove(&connection.id).is_some() {
+            let realtime = &self.metrics.realtime;
+            realtime.connections.of(connection.door).decrement(1);
+            let ending = connection.ending().map_or(Ending::Left, Close::ending);
+            realtime.closes.of(ending).increment(1);
+        }
         self.writers.tell(&connection.topic);
         self.writers.wake();
     }

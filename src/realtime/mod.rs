@@ -39,6 +39,7 @@ mod protocol;
 mod pulse;
 mod recheck;
 mod replay;
+mod roster;
 pub mod session;
 pub mod sidecar;
 pub mod topic;
@@ -66,6 +67,7 @@ use crate::db::doorbell::Doorbell;
 use crate::db::tail::Tail;
 use crate::db::{Database, Minutes, Route};
 use crate::lifecycle::Tasks;
+use crate::metrics::Metrics;
 use crate::readiness::Condition;
 
 use self::close::Close;
@@ -92,6 +94,8 @@ pub struct Equipment {
     pub public_url: String,
     /// To spawn with.
     pub tasks: Tasks,
+    /// To count with.
+    pub metrics: Arc<Metrics>,
     /// Met while the log is followed.
     pub ready: Condition,
 }
@@ -110,7 +114,7 @@ pub fn start(config: &Config, equipment: Equipment) -> (Arc<Sidecar>, Router) {
     let writers = available_parallelism()
         .map_or(1, usize::from)
         .min(WRITERS_MAX);
-    let hub = Hub::new(bounds, writers);
+    let hub = Hub::new(bounds, writers, equipment.metrics);
     let configured = [&config.api.account_token, &config.api.global_key];
     let sidecar = Arc::new(Sidecar {
         hub: Arc::clone(&hub),
@@ -172,6 +176,8 @@ fn run(sidecar: &Arc<Sidecar>, heartbeat: Heartbeat, drain_max: Duration) {
     tasks.serve("socket acks", acks::run(acking, end));
     let rechecking = recheck::run(Arc::clone(sidecar), tasks.hard().clone());
     tasks.serve("socket recheck", rechecking);
+    let (telling, end) = (Arc::clone(sidecar), tasks.hard().clone());
+    tasks.serve("socket roster", roster::run(telling, end));
     let draining = Arc::clone(sidecar);
     tasks.spawn(
         "socket drain",

@@ -52,6 +52,7 @@ pub(super) async fn run(
             () = end.cancelled() => return,
         }
         let now = clock.0.fetch_add(1, Ordering::Relaxed) + 1;
+        hub.show_delay();
         for (count, connection) in hub.everybody().into_iter().enumerate() {
             attend(&hub, &connection, now, (ping, dead));
             if count % 256 == 255 {

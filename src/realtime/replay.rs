@@ -174,19 +174,24 @@ impl Replay {
         let profile = connection.topic.ring().profile().cloned();
         let missed: Vec<(Missed, Arc<Stem>)> = self.ready.drain(..count).collect();
         let mut out = connection.out();
-        let frames = missed.iter().filter_map(|(missed, stem)| {
-            let event = missed.event().filter(|event| filter.wants(event))?;
-            let profile = profile.as_ref()?;
-            if let Some(ledger) = &mut out.ledger {
-                // It stops asking before the window is full.
-                ledger.sent(event, stem);
-            }
-            Some(
-                connection
-                    .flavor
-                    .frame(event, profile, &stem.cursor(event.id)),
-            )
-        });
-        Ok(Some(frames.collect()))
+        let frames: Vec<Bytes> = missed
+            .iter()
+            .filter_map(|(missed, stem)| {
+                let event = missed.event().filter(|event| filter.wants(event))?;
+                let profile = profile.as_ref()?;
+                if let Some(ledger) = &mut out.ledger {
+                    // It stops asking before the window is full.
+                    ledger.sent(event, stem);
+                }
+                Some(
+                    connection
+                        .flavor
+                        .frame(event, profile, &stem.cursor(event.id)),
+                )
+            })
+            .collect();
+        drop(out);
+        connection.count(frames.len(), 0);
+        Ok(Some(frames))
     }
 }

@@ -21,6 +21,7 @@ use crate::db::administration::Instance;
 use crate::db::tail::{Cursor, Gap, Origin, earliest};
 use crate::db::{Database, Minutes};
 use crate::lifecycle::Tasks;
+use crate::metrics::Resume;
 use crate::model::{Access, Reach};
 
 /// How long a step, or the place of a cursor, is waited for.
@@ -116,6 +117,11 @@ impl Sidecar {
             None => None,
             Some(Err(gap)) => Some(gap),
             Some(Ok(cursor)) => {
+                let from = if attached.missed.is_some() {
+                    Resume::Ring
+                } else {
+                    Resume::Table
+                };
                 let mut replay = Replay::new(&cursor, &position, attached.missed);
                 let instance = connection.topic.instance;
                 // Who acknowledges event by event cannot be told of a gap, and is given what there is.
@@ -129,6 +135,7 @@ impl Sidecar {
                 };
                 match prepared {
                     Ok(()) => {
+                        self.hub.metrics.realtime.resumes.of(from).increment(1);
                         return Ok(Beginning {
                             replay: Some(replay),
                             position: cursor,
@@ -143,6 +150,10 @@ impl Sidecar {
                 }
             }
         };
+        if gap.is_some() {
+            let resumes = &self.hub.metrics.realtime.resumes;
+            resumes.of(Resume::Gap).increment(1);
+        }
         Ok(Beginning {
             replay: None,
             gap: gap.map(|gap| (gap, earliest(&position))),

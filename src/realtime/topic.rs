@@ -10,6 +10,7 @@ use super::connection::Connection;
 use super::flavor::{Flavor, Profile};
 use super::wire::deflate;
 use crate::db::tail::{Event, Stem};
+use crate::metrics::Metrics;
 
 /// An event in the ring, with its frames as far as they have been made.
 #[derive(Debug)]
@@ -131,6 +132,8 @@ pub struct Topic {
     pub instance: i64,
     /// How many events a connection may be behind.
     pub(super) behind_max: u64,
+    /// To count with.
+    pub(super) metrics: Arc<Metrics>,
     ring: RwLock<Ring>,
     /// By writer, so that each has its own.
     followers: Vec<Followers>,
@@ -147,10 +150,16 @@ pub(super) struct Followers {
 
 impl Topic {
     /// Empty.
-    pub(super) fn new(instance: i64, writers: usize, behind_max: u64) -> Self {
+    pub(super) fn new(
+        instance: i64,
+        writers: usize,
+        behind_max: u64,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             instance,
             behind_max,
+            metrics,
             ring: RwLock::default(),
             followers: (0..writers).map(|_| Followers::default()).collect(),
         }

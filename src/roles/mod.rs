@@ -176,6 +176,7 @@ impl<'a> Roles<'a> {
             keyring: keyring.clone(),
             public_url: self.public_url(),
             tasks: self.app.tasks().clone(),
+            metrics: self.app.metrics.clone(),
             ready,
         };
         let (_sidecar, router) = realtime::start(config, equipment);

@@ -99,6 +99,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection, Row, SqlStr};
+use time::OffsetDateTime;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -143,6 +144,8 @@ pub struct Step {
     pub events: Vec<Event>,
     /// Whether the next step goes on with the same A and B.
     pub more: bool,
+    /// When the server read it, by its clock.
+    pub read_at: OffsetDateTime,
     /// Whether events may have been removed before the tail read them.
     pub gap: bool,
 }
@@ -374,6 +377,7 @@ impl Tail {
             after,
             events: read.events,
             more: read.more,
+            read_at: read.read_at,
             gap: read.gap,
         }
     }

@@ -1,6 +1,7 @@
 //! Our own API. Errors are `application/problem+json` with a stable `code`.
 
 mod accounts;
+mod connections;
 mod dead_letters;
 mod deliveries;
 mod endpoints;
@@ -48,4 +49,5 @@ pub fn router() -> OpenApiRouter<Api> {
         .merge(deliveries::router())
         .merge(dead_letters::router())
         .merge(queue::router())
+        .merge(connections::router())
 }

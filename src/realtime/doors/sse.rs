@@ -51,6 +51,7 @@ pub(super) fn respond(sidecar: &Arc<Sidecar>, opening: Opening, headers: &Header
     };
     let body = stream::unfold(sending, |mut sending| async move {
         let bytes = sending.next().await?;
+        sending.connection.count(0, bytes.len());
         Some((Ok::<_, Infallible>(bytes), sending))
     });
     let mut response = Response::new(Body::from_stream(body));

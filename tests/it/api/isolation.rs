@@ -25,6 +25,7 @@ struct Things {
     event: String,
     token: String,
     account: String,
+    connection: i64,
     label: String,
 }
 
@@ -42,6 +43,7 @@ impl Things {
             event: "evt_987654323_1a2b3c4d".into(),
             token: "00000000-0000-4000-8000-000000000002".into(),
             account: "00000000-0000-4000-8000-000000000003".into(),
+            connection: 987_654_324,
             label: "nobodys".into(),
         }
     }
@@ -65,6 +67,7 @@ impl Things {
             "event" => vec![json!(self.event)],
             "token" => vec![json!(self.token)],
             "account" => vec![json!(self.account)],
+            "connection" => vec![json!(self.connection)],
             "label" => vec![json!(self.label)],
             _ => return None,
         })
@@ -84,6 +87,7 @@ impl Things {
             &self.endpoint.to_string(),
             &self.delivery.to_string(),
             &self.pending.to_string(),
+            &self.connection.to_string(),
         ];
         names.iter().fold(text.to_owned(), |text, name| {
             text.replace(name.as_str(), "*")
@@ -105,6 +109,10 @@ async fn fill(app: &TestApp) -> Things {
          select postrider.set_endpoint('{instance}', '', dialect => 'ryze', channel => 'websocket');
          select postrider.emit('{instance}', '{MARK}', '{{\"a\": \"{MARK}\"}}'::text);
          update postrider.webhook_queue set status = 'failed', last_error = '{MARK}' where id = (select max(id) from postrider.webhook_queue);
+         select setval('postrider.sockets_id_seq', 612345);
+         insert into postrider.realtime_processes values ('{MARK}', now() + interval '1 hour');
+         insert into postrider.sockets (sidecar, number, instance_id, door, address, token, connected_at)
+           select '{MARK}', 1, id, '{MARK}', '{MARK}', '{MARK}', now() from postrider.instances where name = '{instance}';
          insert into postrider.tokens (account_id, label, digest) values (1, '{MARK}', sha256('{MARK}'))"
     ))
     .await;
@@ -130,6 +138,7 @@ async fn fill(app: &TestApp) -> Things {
         event: value("select postrider.event_id(id, nonce) from postrider.events limit 1").await,
         token: value("select uid::text from postrider.tokens where account_id = 1").await,
         account: value("select uid::text from postrider.accounts where id = 1").await,
+        connection: app.value("select id from postrider.sockets").await,
         label: MARK.into(),
         instance,
     }
@@ -144,6 +153,7 @@ async fn owned(app: &TestApp) -> String {
            , (select string_agg(t::text, chr(10) order by id) from postrider.tokens t where account_id = 1)
            , (select string_agg(a::text, chr(10) order by id) from postrider.accounts a where id = 1)
            , (select string_agg(v::text, chr(10) order by v.id) from postrider.events v join postrider.instances i on i.id = v.instance_id where i.account_id = 1)
+           , (select string_agg(c::text, chr(10) order by id) from postrider.sockets c)
            , (select string_agg(q::text, chr(10) order by id) from postrider.webhook_queue q where instance_name like 'ownersmark%'))",
     )
     .await

@@ -62,10 +62,11 @@ pub(super) async fn sidecar_with(app: &TestApp, settings: &str) -> Sidecar {
     let config = config::load(sources).unwrap().config;
     let tasks = Tasks::default();
     let (metrics, _exporter) = Metrics::new();
+    let metrics = Arc::new(metrics);
     let doorbell = Doorbell::new(
         app.options(),
         DoorbellSettings::default(),
-        Arc::new(metrics),
+        Arc::clone(&metrics),
     );
     let (running, soft) = (doorbell.clone(), tasks.soft().clone());
     tasks.spawn("doorbell", async move { running.run(soft).await });
@@ -78,6 +79,7 @@ pub(super) async fn sidecar_with(app: &TestApp, settings: &str) -> Sidecar {
         keyring: Arc::new(Keyring::new(None, &[]).unwrap()),
         public_url: format!("http://{address}"),
         tasks: tasks.clone(),
+        metrics,
         ready: Readiness::default().condition("realtime", "starting"),
     };
     let (inner, router) = realtime::start(&config, equipment);

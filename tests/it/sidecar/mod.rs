@@ -1,6 +1,7 @@
 //! Sidecars as processes of their own, with clients that come back by themselves: what happens to either, nothing is lost.
 
 mod faults;
+mod operating;
 mod resting;
 mod subscriber;
 

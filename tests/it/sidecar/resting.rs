@@ -1,4 +1,4 @@
-//! A sidecar to which nobody is connected.
+//! What a sidecar costs those who write: while nobody is connected, and while somebody is.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -44,4 +44,25 @@ async fn while_nobody_is_connected_nothing_is_read_and_nobody_rings_and_who_come
     events.push(app.emit("order.paid", "{}").await);
     subscriber.assert_has_exactly(&events).await;
     assert!(connections(&app, "doorbell").await > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_events_flow_to_a_client_commits_ring_for_nobody() {
+    let app = TestApp::start().await;
+    let process = started(sidecar(&app).set("doorbell.awake_min_ms", 2000)).await;
+    let subscriber = Subscriber::connect(process.address().unwrap(), "").await;
+    let mut listener = PgListener::connect_with(app.pool()).await.unwrap();
+    listener.listen("postrider").await.unwrap();
+    let mut events = Vec::new();
+    for _ in 0..300 {
+        events.push(app.emit("order.paid", "{}").await);
+    }
+    subscriber.assert_has_exactly(&events).await;
+    let mut rings = 0;
+    while let Ok(rung) = timeout(Duration::from_millis(100), listener.recv()).await {
+        rung.unwrap();
+        rings += 1;
+    }
+    // The first ones wake it.
+    assert!(rings < 30, "{rings} rings for {} commits", events.len());
 }

@@ -22,6 +22,8 @@ struct Told {
     /// What it was told at the beginning of each connection.
     positions: Vec<Value>,
     cursor: Option<String>,
+    /// With which codes it was closed.
+    closes: Vec<u16>,
 }
 
 /// One that is connected, or about to be. It ends when it is dropped.
@@ -63,6 +65,11 @@ impl Subscriber {
     /// How often it has been let in.
     pub(super) fn connections(&self) -> usize {
         self.told.lock().unwrap().positions.len()
+    }
+
+    /// The codes it has been closed with.
+    pub(super) fn closes(&self) -> Vec<u16> {
+        self.told.lock().unwrap().closes.clone()
     }
 
     /// What it was told when it was let in last.
@@ -148,7 +155,13 @@ async fn listen(told: &Mutex<Told>, address: SocketAddr, query: &str) -> std::io
                     None => told.positions.push(message),
                 }
             }
-            8 => return Ok(()),
+            8 => {
+                if let [high, low, ..] = payload[..] {
+                    let code = u16::from_be_bytes([high, low]);
+                    told.lock().unwrap().closes.push(code);
+                }
+                return Ok(());
+            }
             _ => {}
         }
     }

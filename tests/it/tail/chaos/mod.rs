@@ -20,7 +20,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, PgConnection};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use self::readers::{Seen, read_naively, read_properly};
 use self::writers::{terminate, write};
@@ -88,7 +88,8 @@ impl Run {
     /// Asks the server, which may be away.
     async fn ask(&self, question: &'static str) -> i64 {
         let mut answer = None;
-        until("the server answers", PATIENCE, async || {
+        // It may have much to recover.
+        until("the server answers", PATIENCE * 5, async || {
             let Some(mut connection) = self.connect_anyway().await else {
                 return false;
             };
@@ -125,9 +126,12 @@ async fn crash(run: &Run, cluster: &mut OwnCluster, number: usize) -> bool {
     run.read_xid.store(0, Ordering::Relaxed);
     let enough = run.next_xid().await + UNFLUSHED;
     let mut before = 0;
-    until("transactions go on", PATIENCE, async || {
-        // It may have been stopped while it held a lock that all need.
+    let mut pause = Duration::from_millis(50);
+    until("transactions go on", PATIENCE * 5, async || {
+        // It may have been stopped while it held a lock that all need: it is given ever more time to let it go.
         kill(wal_writer, Signal::SIGCONT).unwrap();
+        sleep(pause).await;
+        pause *= 2;
         kill(wal_writer, Signal::SIGSTOP).unwrap();
         let asked = timeout(UNLOCKED_MAX, async {
             while before < enough || run.read_xid.load(Ordering::Relaxed) < enough - UNFLUSHED / 2 {
