@@ -131,7 +131,7 @@ begin
   if ability = 'capture' then perform postrider.allow_capture(role); end if;
   if ability = 'operate' then
     execute format('grant select, update, delete on %s to %I', queue, role);
-    execute format('grant select on postrider.accounts, postrider.dead_letters, postrider.queue_stats, postrider.endpoint_list, postrider.instance_list, postrider.schedules, postrider.attempts, postrider.events, postrider.rejected_notifications, postrider.captures, postrider.capture_triggers, postrider.capture_failures, postrider.capture_failure_log to %I', role);
+    execute format('grant select on postrider.accounts, postrider.dead_letters, postrider.queue_stats, postrider.endpoint_list, postrider.instance_list, postrider.connections, postrider.schedules, postrider.attempts, postrider.events, postrider.rejected_notifications, postrider.captures, postrider.capture_triggers, postrider.capture_failures, postrider.capture_failure_log to %I', role);
     execute format('grant insert, update, delete on postrider.schedules to %I', role);
     perform postrider.allow_operate(role);
   end if;
@@ -193,7 +193,7 @@ begin
   where p.pronamespace = 'postrider'::regnamespace and p.prokind = 'f'
     and p.proname in ('create_instance', 'create_instance_of', 'delete_instance', 'instance_token', 'set_instance_token'
       , 'set_endpoint', 'set_endpoint_state', 'delete_endpoint', 'endpoint_of', 'endpoint_url', 'rotate_signing_secret'
-      , 'queue_test', 'requeue', 'replay', 'ring', 'check_state', 'check_row', 'capture_facts', 'capture_state');
+      , 'queue_test', 'requeue', 'replay', 'kick', 'ring', 'check_state', 'check_row', 'capture_facts', 'capture_state');
   execute format('grant execute on function %s to %I', callable, role);
 end $$;
 
@@ -2683,6 +2683,27 @@ COMMENT ON FUNCTION postrider.keep_account_name() IS 'Trigger: an account is not
 
 
 --
+-- Name: kick(bigint); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.kick(connection bigint) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update postrider.sockets socket set kicked = true where socket.id = kick.connection and not socket.kicked;
+  return found;
+end $$;
+
+
+--
+-- Name: FUNCTION kick(connection bigint); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.kick(connection bigint) IS 'Ends a connection of postrider.connections, wherever it is, within two seconds. False: there is none. It may come back: revoke its token to keep it out.';
+
+
+--
 -- Name: lane_set_by_hand(); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
@@ -3899,6 +3920,149 @@ COMMENT ON VIEW postrider.captures IS 'What is captured: table, name, operations
 
 
 --
+-- Name: realtime_processes; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE UNLOGGED TABLE postrider.realtime_processes (
+    name text NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+
+--
+-- Name: TABLE realtime_processes; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.realtime_processes IS 'The realtime processes that somebody is connected to.';
+
+
+--
+-- Name: COLUMN realtime_processes.name; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.realtime_processes.name IS 'Its own, another one each time it is started.';
+
+
+--
+-- Name: COLUMN realtime_processes.seen_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.realtime_processes.seen_at IS 'When it was last heard of; what an old one says counts for nothing.';
+
+
+--
+-- Name: sockets; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE UNLOGGED TABLE postrider.sockets (
+    id bigint NOT NULL,
+    sidecar text NOT NULL,
+    number bigint NOT NULL,
+    instance_id bigint NOT NULL,
+    door text NOT NULL,
+    address text,
+    token text NOT NULL,
+    connected_at timestamp with time zone NOT NULL,
+    kicked boolean DEFAULT false NOT NULL
+);
+
+
+--
+-- Name: TABLE sockets; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.sockets IS 'Their connections, a second old. Private: postrider.connections shows them.';
+
+
+--
+-- Name: COLUMN sockets.id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.sockets.id IS 'As it is listed.';
+
+
+--
+-- Name: COLUMN sockets.sidecar; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.sockets.sidecar IS 'Where it is connected.';
+
+
+--
+-- Name: COLUMN sockets.number; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.sockets.number IS 'Its number there.';
+
+
+--
+-- Name: COLUMN sockets.instance_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.sockets.instance_id IS 'What it follows.';
+
+
+--
+-- Name: COLUMN sockets.door; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.sockets.door IS 'stream, sse, ryze, vzaps …';
+
+
+--
+-- Name: COLUMN sockets.address; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.sockets.address IS 'Where from.';
+
+
+--
+-- Name: COLUMN sockets.token; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.sockets.token IS 'By which token: its public id, "configured", or the id of the instance whose own token it is.';
+
+
+--
+-- Name: COLUMN sockets.connected_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.sockets.connected_at IS 'Since when.';
+
+
+--
+-- Name: COLUMN sockets.kicked; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.sockets.kicked IS 'It is to be ended.';
+
+
+--
+-- Name: connections; Type: VIEW; Schema: postrider; Owner: -
+--
+
+CREATE VIEW postrider.connections AS
+ SELECT socket.id,
+    instance.name AS instance,
+    socket.door,
+    socket.address,
+    socket.token,
+    socket.connected_at,
+    socket.sidecar
+   FROM ((postrider.sockets socket
+     JOIN postrider.instances instance ON ((instance.id = socket.instance_id)))
+     JOIN postrider.realtime_processes sidecar ON (((sidecar.name = socket.sidecar) AND (sidecar.seen_at > (now() - '00:00:15'::interval)))))
+  WHERE (NOT socket.kicked);
+
+
+--
+-- Name: VIEW connections; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON VIEW postrider.connections IS 'Who is connected to the realtime sidecars, all of them, a second old.';
+
+
+--
 -- Name: consumers; Type: TABLE; Schema: postrider; Owner: -
 --
 
@@ -4384,7 +4548,7 @@ CREATE TABLE postrider.schedules (
     CONSTRAINT schedules_jitter_is_a_share CHECK (((jitter >= (0)::double precision) AND (jitter <= (1)::double precision))),
     CONSTRAINT schedules_timeout_is_sane CHECK (((timeout_ms >= 1000) AND (timeout_ms <= 60000))),
     CONSTRAINT schedules_waits_are_not_negative CHECK (('00:00:00'::interval <= ALL (waits))),
-    CONSTRAINT schedules_waits_are_some CHECK ((((cardinality(waits) >= 1) AND (cardinality(waits) <= 100)) AND (array_position(waits, NULL::interval) IS NULL)))
+    CONSTRAINT schedules_waits_are_some CHECK (((cardinality(waits) >= 1) AND (cardinality(waits) <= 100) AND (array_position(waits, NULL::interval) IS NULL)))
 );
 
 
@@ -5323,6 +5487,20 @@ ALTER TABLE postrider.signing_secrets ALTER COLUMN id ADD GENERATED ALWAYS AS ID
 
 
 --
+-- Name: sockets_id_seq; Type: SEQUENCE; Schema: postrider; Owner: -
+--
+
+ALTER TABLE postrider.sockets ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME postrider.sockets_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
 -- Name: subscriptions; Type: TABLE; Schema: postrider; Owner: -
 --
 
@@ -5928,6 +6106,14 @@ ALTER TABLE ONLY postrider.queue_depth_snapshot
 
 
 --
+-- Name: realtime_processes realtime_processes_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.realtime_processes
+    ADD CONSTRAINT realtime_processes_pkey PRIMARY KEY (name);
+
+
+--
 -- Name: rejected_notifications rejected_notifications_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
 --
 
@@ -5973,6 +6159,22 @@ ALTER TABLE ONLY postrider.sidecars
 
 ALTER TABLE ONLY postrider.signing_secrets
     ADD CONSTRAINT signing_secrets_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: sockets sockets_are_told_once; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.sockets
+    ADD CONSTRAINT sockets_are_told_once UNIQUE (sidecar, number);
+
+
+--
+-- Name: sockets sockets_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.sockets
+    ADD CONSTRAINT sockets_pkey PRIMARY KEY (id);
 
 
 --
@@ -6138,6 +6340,20 @@ CREATE INDEX signing_secrets_unsealed ON postrider.signing_secrets USING btree (
 
 
 --
+-- Name: sockets_by_instance; Type: INDEX; Schema: postrider; Owner: -
+--
+
+CREATE INDEX sockets_by_instance ON postrider.sockets USING btree (instance_id, id);
+
+
+--
+-- Name: sockets_to_be_ended; Type: INDEX; Schema: postrider; Owner: -
+--
+
+CREATE INDEX sockets_to_be_ended ON postrider.sockets USING btree (sidecar) WHERE kicked;
+
+
+--
 -- Name: subscriptions_key; Type: INDEX; Schema: postrider; Owner: -
 --
 
@@ -6267,7 +6483,7 @@ CREATE TRIGGER guard_global_endpoint BEFORE DELETE ON postrider.endpoints FOR EA
 -- Name: endpoints guard_global_endpoint_changes; Type: TRIGGER; Schema: postrider; Owner: -
 --
 
-CREATE TRIGGER guard_global_endpoint_changes BEFORE UPDATE ON postrider.endpoints FOR EACH ROW WHEN ((old.is_global AND (((((((((new.is_global IS DISTINCT FROM old.is_global) OR (new.url IS DISTINCT FROM old.url)) OR (new.events IS DISTINCT FROM old.events)) OR (new.by_events IS DISTINCT FROM old.by_events)) OR (new.label IS DISTINCT FROM old.label)) OR (new.dialect IS DISTINCT FROM old.dialect)) OR (new.channel IS DISTINCT FROM old.channel)) OR (new.headers IS DISTINCT FROM old.headers)) OR (new.authorization_header IS DISTINCT FROM old.authorization_header)))) EXECUTE FUNCTION postrider.guard_global_endpoint();
+CREATE TRIGGER guard_global_endpoint_changes BEFORE UPDATE ON postrider.endpoints FOR EACH ROW WHEN ((old.is_global AND ((new.is_global IS DISTINCT FROM old.is_global) OR (new.url IS DISTINCT FROM old.url) OR (new.events IS DISTINCT FROM old.events) OR (new.by_events IS DISTINCT FROM old.by_events) OR (new.label IS DISTINCT FROM old.label) OR (new.dialect IS DISTINCT FROM old.dialect) OR (new.channel IS DISTINCT FROM old.channel) OR (new.headers IS DISTINCT FROM old.headers) OR (new.authorization_header IS DISTINCT FROM old.authorization_header)))) EXECUTE FUNCTION postrider.guard_global_endpoint();
 
 
 --
