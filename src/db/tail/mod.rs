@@ -377,7 +377,7 @@ impl Tail {
             after,
             events: read.events,
             more: read.more,
-            read_at: read.read_at,
+            read_at: read.taken_at,
             gap: read.gap,
         }
     }

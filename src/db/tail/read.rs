@@ -74,7 +74,7 @@ pub(super) struct Read {
     /// The event id drawn last.
     pub(super) last_id: i64,
     /// When it was read.
-    pub(super) read_at: OffsetDateTime,
+    pub(super) taken_at: OffsetDateTime,
     /// The incarnation; none after a crash, until somebody writes it down.
     pub(super) incarnation: Option<Uuid>,
     /// Whether the server only follows another one, and so knows no running transactions.
@@ -144,7 +144,7 @@ impl FromRow<'_, PgRow> for Read {
             next_xid: later.xmax + u64::try_from(begun_since).unwrap_or(0),
             later,
             last_id: row.try_get("last_id")?,
-            read_at: row.try_get("read_at")?,
+            taken_at: row.try_get("read_at")?,
             incarnation: row.try_get("incarnation")?,
             is_standby: row.try_get("is_standby")?,
         })

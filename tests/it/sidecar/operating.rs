@@ -16,7 +16,7 @@ async fn listed(api: &TestApi, count: usize) -> Vec<Value> {
     until("the connections are listed", PATIENCE, async || {
         let path = "/v1/connections?instance=shop";
         let answer = api.get(path).bearer(ACCOUNT).send().await.json();
-        items = answer["items"].as_array().unwrap().clone();
+        items.clone_from(answer["items"].as_array().unwrap());
         items.len() == count
     })
     .await;

@@ -4548,7 +4548,7 @@ CREATE TABLE postrider.schedules (
     CONSTRAINT schedules_jitter_is_a_share CHECK (((jitter >= (0)::double precision) AND (jitter <= (1)::double precision))),
     CONSTRAINT schedules_timeout_is_sane CHECK (((timeout_ms >= 1000) AND (timeout_ms <= 60000))),
     CONSTRAINT schedules_waits_are_not_negative CHECK (('00:00:00'::interval <= ALL (waits))),
-    CONSTRAINT schedules_waits_are_some CHECK (((cardinality(waits) >= 1) AND (cardinality(waits) <= 100) AND (array_position(waits, NULL::interval) IS NULL)))
+    CONSTRAINT schedules_waits_are_some CHECK ((((cardinality(waits) >= 1) AND (cardinality(waits) <= 100)) AND (array_position(waits, NULL::interval) IS NULL)))
 );
 
 
@@ -6483,7 +6483,7 @@ CREATE TRIGGER guard_global_endpoint BEFORE DELETE ON postrider.endpoints FOR EA
 -- Name: endpoints guard_global_endpoint_changes; Type: TRIGGER; Schema: postrider; Owner: -
 --
 
-CREATE TRIGGER guard_global_endpoint_changes BEFORE UPDATE ON postrider.endpoints FOR EACH ROW WHEN ((old.is_global AND ((new.is_global IS DISTINCT FROM old.is_global) OR (new.url IS DISTINCT FROM old.url) OR (new.events IS DISTINCT FROM old.events) OR (new.by_events IS DISTINCT FROM old.by_events) OR (new.label IS DISTINCT FROM old.label) OR (new.dialect IS DISTINCT FROM old.dialect) OR (new.channel IS DISTINCT FROM old.channel) OR (new.headers IS DISTINCT FROM old.headers) OR (new.authorization_header IS DISTINCT FROM old.authorization_header)))) EXECUTE FUNCTION postrider.guard_global_endpoint();
+CREATE TRIGGER guard_global_endpoint_changes BEFORE UPDATE ON postrider.endpoints FOR EACH ROW WHEN ((old.is_global AND (((((((((new.is_global IS DISTINCT FROM old.is_global) OR (new.url IS DISTINCT FROM old.url)) OR (new.events IS DISTINCT FROM old.events)) OR (new.by_events IS DISTINCT FROM old.by_events)) OR (new.label IS DISTINCT FROM old.label)) OR (new.dialect IS DISTINCT FROM old.dialect)) OR (new.channel IS DISTINCT FROM old.channel)) OR (new.headers IS DISTINCT FROM old.headers)) OR (new.authorization_header IS DISTINCT FROM old.authorization_header)))) EXECUTE FUNCTION postrider.guard_global_endpoint();
 
 
 --
