@@ -1,5 +1,6 @@
 //! Tokens: made up from randomness, and recognised by their digests.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use rand::CryptoRng;
@@ -12,6 +13,19 @@ pub type TokenDigest = [u8; 32];
 
 /// As hard to guess as a key.
 const BYTES: usize = 32;
+
+/// The fewest characters of a token that its owner chose: shorter ones could be tried out.
+pub const CHOSEN_CHARACTERS_MIN: usize = 16;
+
+/// Whether a token that its owner chose may be one: long enough, not one character over and over, and good in any header.
+///
+/// Only a digest is kept to recognise it by, so what is chosen must not be found by trying.
+pub fn may_be_chosen(token: &str) -> bool {
+    let characters: BTreeSet<u8> = token.bytes().collect();
+    (CHOSEN_CHARACTERS_MIN..=255).contains(&token.len())
+        && token.bytes().all(|byte| byte.is_ascii_graphic())
+        && characters.len() >= CHOSEN_CHARACTERS_MIN / 2
+}
 
 /// A new token: 64 hexadecimal digits, good in any header and any URL.
 pub fn generate(randomness: &mut impl CryptoRng) -> SecretString {
@@ -43,7 +57,25 @@ pub fn is_same(one: &TokenDigest, other: &TokenDigest) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{digest, is_same};
+    use super::{digest, is_same, may_be_chosen};
+
+    #[test]
+    fn a_chosen_token_is_one_that_cannot_be_tried_out() {
+        for good in ["token-of-the-shop", "4D7B7953-1727-41F9-8689-343069A9BB73"] {
+            assert!(may_be_chosen(good), "{good}");
+        }
+        let long = "ab".repeat(200);
+        for bad in [
+            "",
+            "1234",
+            "aaaaaaaaaaaaaaaaaaaaaaaa",
+            "123123123123123123123",
+            "with a space and more",
+            &long,
+        ] {
+            assert!(!may_be_chosen(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn a_digest_is_of_the_whole_token() {

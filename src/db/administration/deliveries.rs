@@ -1,7 +1,7 @@
 //! Deliveries as the HTTP API shows and works them, never beyond a caller's reach.
 //!
-//! The queue has no index for questions like these: every event would pay for it. So a list walks the primary key, looks at so
-//! many rows and no more, and says where to go on; a page may be short, or empty, and still not be the last.
+//! The queue has no index for questions like these: every event would pay for it. So a list walks the primary key, as
+//! [`super::walk`] does.
 //!
 //! Rows keep the name of their instance. A name may be used again by somebody else once an instance is deleted, so whatever
 //! is older than the instance is not its own.
@@ -9,11 +9,43 @@
 use sqlx::FromRow;
 use time::OffsetDateTime;
 
+use super::walk::{Step, Walk, Walking};
 use crate::db::{Database, Error};
 use crate::model::Reach;
 
-/// Rows looked at for one page.
-const LOOKED_AT_MAX: i64 = 20_000;
+/// What is listed of the deliveries of a step, and what narrows it further.
+macro_rules! listing {
+    ($narrowed:literal) => {
+        concat!(
+            "-- deliveries.list: within reach, the latest first
+            select queue.id, instance.called as instance, queue.endpoint_id
+              , case when queue.event_id is not null then postrider.event_id(queue.event_id, queue.event_nonce) end as event_id
+              , queue.event_type, queue.channel::text, queue.url, queue.status::text, queue.lease_token is not null and queue.lease_until > now() as in_flight
+              , queue.attempts::integer, queue.max_attempts::integer, queue.next_retry_at::timestamptz, queue.last_error, queue.created_at, queue.updated_at
+            from postrider.webhook_queue queue
+            join postrider.instances instance on instance.name = queue.instance_name and instance.account_id = $1
+              and ($2::bigint is null or instance.id = $2) and queue.created_at >= instance.created_at
+            where queue.id < $3 and queue.id >= $4 and ($5::text is null or queue.status = $5) and ($6::bigint is null or queue.endpoint_id = $6)
+              and ($7::bigint is null or instance.id = $7) and ($8::timestamptz is null or queue.created_at >= $8)
+              and ($9::timestamptz is null or queue.created_at < $9) ", $narrowed, "
+            order by queue.id desc limit $10"
+        )
+    };
+}
+
+/// A change of deliveries within reach: what is done, and to which. Ids stand in the second where there are any, so that they
+/// are found by the primary key.
+macro_rules! changing {
+    ($done:literal, $which:literal) => {
+        concat!(
+            $done, "
+            where instance.name = queue.instance_name and instance.account_id = $1 and ($2::bigint is null or instance.id = $2)
+              and queue.created_at >= instance.created_at and ", $which, " and ($3::bigint is null or queue.endpoint_id = $3)
+              and ($4::timestamptz is null or queue.updated_at >= $4) and ($5::timestamptz is null or queue.updated_at < $5)
+              and ($7::text is null or queue.last_error like $7) and ($8::bigint is null or instance.id = $8)"
+        )
+    };
+}
 
 /// A row of the queue.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
@@ -69,15 +101,6 @@ pub struct DeliveryFilter {
     pub error_like: Option<String>,
 }
 
-/// A page, and where the next begins; none where this is the last.
-#[derive(Debug, Clone)]
-pub struct Walk<T> {
-    /// What was found.
-    pub found: Vec<T>,
-    /// Go on before this id.
-    pub next: Option<i64>,
-}
-
 impl Database {
     /// Deliveries within reach before this id, the latest first.
     pub async fn deliveries(
@@ -87,62 +110,84 @@ impl Database {
         before: Option<i64>,
         limit: i64,
     ) -> Result<Walk<DeliveryLine>, Error> {
-        let before = before.unwrap_or(i64::MAX);
+        let floor = match filter.since {
+            Some(since) => self.queued_since(since).await?,
+            None => 0,
+        };
+        let mut walk = Walking::new(before, limit);
+        while let Some(step) = walk.step() {
+            let looked_at = self.look_at_deliveries(filter, floor, step).await?;
+            let found = match looked_at.1 {
+                Some(lowest) => self.deliveries_among(reach, filter, step, lowest).await?,
+                None => Vec::new(),
+            };
+            walk.add(found, |line| line.id, looked_at);
+        }
+        Ok(walk.end())
+    }
+
+    /// How many rows there are for a step, and the lowest id among them.
+    async fn look_at_deliveries(
+        &self,
+        filter: &DeliveryFilter,
+        floor: i64,
+        step: Step,
+    ) -> Result<(i64, Option<i64>), Error> {
         let failed = filter.status.as_deref() == Some("failed");
-        let looked_at: (i64, Option<i64>) = sqlx::query_as(if failed {
-            "-- deliveries.reach_failed: how far a page may look, among the dead letters
-            select count(*), min(id) from (select id from postrider.webhook_queue where status = 'failed' and id < $1 order by id desc limit $2) looked_at"
+        sqlx::query_as(if failed {
+            "-- deliveries.reach_failed: how far a step looks, among the dead letters
+            select count(*), min(id) from (
+              select id from postrider.webhook_queue where status = 'failed' and id < $1 and id >= $2 order by id desc limit $3) looked_at"
         } else {
-            "-- deliveries.reach: how far a page may look
-            select count(*), min(id) from (select id from postrider.webhook_queue where id < $1 order by id desc limit $2) looked_at"
+            "-- deliveries.reach: how far a step looks
+            select count(*), min(id) from (
+              select id from postrider.webhook_queue where id < $1 and id >= $2 order by id desc limit $3) looked_at"
         })
-        .bind(before)
-        .bind(LOOKED_AT_MAX)
+        .bind(step.before)
+        .bind(floor)
+        .bind(step.rows)
         .fetch_one(self.pool())
         .await
-        .map_err(Error::refusal_or_doing("list deliveries"))?;
-        let (count, Some(lowest)) = looked_at else {
-            return Ok(Walk {
-                found: Vec::new(),
-                next: None,
-            });
-        };
-        let found: Vec<DeliveryLine> = sqlx::query_as(
-            "-- deliveries.list: within reach, the latest first
-            select queue.id, instance.called as instance, queue.endpoint_id
-              , case when queue.event_id is not null then postrider.event_id(queue.event_id, queue.event_nonce) end as event_id
-              , queue.event_type, queue.channel::text, queue.url, queue.status::text, queue.lease_token is not null and queue.lease_until > now() as in_flight
-              , queue.attempts::integer, queue.max_attempts::integer, queue.next_retry_at::timestamptz, queue.last_error, queue.created_at, queue.updated_at
-            from postrider.webhook_queue queue
-            join postrider.instances instance on instance.name = queue.instance_name and instance.account_id = $1
-              and ($2::bigint is null or instance.id = $2) and queue.created_at >= instance.created_at
-            where queue.id < $3 and queue.id >= $4 and ($5::text is null or queue.status = $5) and ($6::bigint is null or queue.endpoint_id = $6)
-              and ($7::bigint is null or instance.id = $7) and ($8::timestamptz is null or queue.created_at >= $8)
-              and ($9::timestamptz is null or queue.created_at < $9) and ($10::text is null or queue.last_error like $10)
-              and ($11::bigint[] is null or queue.id = any ($11))
-            order by queue.id desc limit $12",
-        )
+        .map_err(Error::refusal_or_doing("list deliveries"))
+    }
+
+    /// Those of a step that are asked for.
+    async fn deliveries_among(
+        &self,
+        reach: Reach,
+        filter: &DeliveryFilter,
+        step: Step,
+        lowest: i64,
+    ) -> Result<Vec<DeliveryLine>, Error> {
+        let failed = filter.status.as_deref() == Some("failed");
+        // By the index of the dead letters, where only they are asked for.
+        sqlx::query_as(if failed {
+            listing!("and queue.status = 'failed'")
+        } else {
+            listing!("")
+        })
         .bind(reach.account)
         .bind(reach.instance)
-        .bind(before)
+        .bind(step.before)
         .bind(lowest)
         .bind(filter.status.as_deref())
         .bind(filter.endpoint)
         .bind(filter.instance)
         .bind(filter.since)
         .bind(filter.until)
-        .bind(filter.error_like.as_deref())
-        .bind(filter.ids.as_deref())
-        .bind(limit)
+        .bind(step.wanted)
         .fetch_all(self.pool())
         .await
-        .map_err(Error::refusal_or_doing("list deliveries"))?;
-        let full = i64::try_from(found.len()).is_ok_and(|found| found >= limit);
-        let next = match found.last() {
-            Some(last) if full => Some(last.id),
-            _ => (count >= LOOKED_AT_MAX).then_some(lowest),
-        };
-        Ok(Walk { found, next })
+        .map_err(Error::refusal_or_doing("list deliveries"))
+    }
+
+    /// An id before which nothing was queued since then.
+    async fn queued_since(&self, moment: OffsetDateTime) -> Result<i64, Error> {
+        sqlx::query_scalar("select postrider.queued_since($1)")
+            .bind(moment)
+            .fetch_one(self.pool())
+            .await
+            .map_err(Error::refusal_or_doing("look for where a time begins"))
     }
 
     /// One delivery within reach, with the payload it carries.
@@ -189,26 +234,27 @@ impl Database {
     }
 
     /// Sends finished deliveries within reach again, by the filter; they begin a new cycle. Answers with how many. One statement,
-    /// however many there are, and without the time limit that other statements have.
+    /// however many there are, and without the time limit that other statements have: dead letters are nobody else's business
+    /// until it commits, so no worker waits for it, and it is done wholly or not at all.
     pub async fn requeue_within(
         &self,
         reach: Reach,
         filter: &DeliveryFilter,
     ) -> Result<u64, Error> {
-        self.change_deliveries(
-            "-- deliveries.requeue: finished ones within reach, set-wise
-            update postrider.webhook_queue queue set status = 'pending', next_retry_at = now()
-            from postrider.instances instance
-            where instance.name = queue.instance_name and instance.account_id = $1 and ($2::bigint is null or instance.id = $2)
-              and queue.created_at >= instance.created_at and queue.status <> 'pending'
-              and (queue.status = 'failed' or $6::bigint[] is not null) and ($3::bigint is null or queue.endpoint_id = $3)
-              and ($4::timestamptz is null or queue.updated_at >= $4) and ($5::timestamptz is null or queue.updated_at < $5)
-              and ($6::bigint[] is null or queue.id = any ($6)) and ($7::text is null or queue.last_error like $7)
-              and ($8::bigint is null or instance.id = $8)",
-            reach,
-            filter,
-        )
-        .await
+        let statement = if filter.ids.is_some() {
+            changing!(
+                "-- deliveries.requeue_ids: finished ones within reach, by id
+                update postrider.webhook_queue queue set status = 'pending', next_retry_at = now() from postrider.instances instance",
+                "queue.status <> 'pending' and queue.id = any ($6)"
+            )
+        } else {
+            changing!(
+                "-- deliveries.requeue: dead letters within reach, set-wise
+                update postrider.webhook_queue queue set status = 'pending', next_retry_at = now() from postrider.instances instance",
+                "queue.status = 'failed' and $6::bigint[] is null"
+            )
+        };
+        self.change_deliveries(statement, reach, filter).await
     }
 
     /// Removes dead letters within reach, by the filter. Answers with how many.
@@ -217,18 +263,20 @@ impl Database {
         reach: Reach,
         filter: &DeliveryFilter,
     ) -> Result<u64, Error> {
-        self.change_deliveries(
-            "-- deliveries.purge: dead letters within reach, set-wise
-            delete from postrider.webhook_queue queue using postrider.instances instance
-            where instance.name = queue.instance_name and instance.account_id = $1 and ($2::bigint is null or instance.id = $2)
-              and queue.created_at >= instance.created_at and queue.status = 'failed' and ($3::bigint is null or queue.endpoint_id = $3)
-              and ($4::timestamptz is null or queue.updated_at >= $4) and ($5::timestamptz is null or queue.updated_at < $5)
-              and ($6::bigint[] is null or queue.id = any ($6)) and ($7::text is null or queue.last_error like $7)
-              and ($8::bigint is null or instance.id = $8)",
-            reach,
-            filter,
-        )
-        .await
+        let statement = if filter.ids.is_some() {
+            changing!(
+                "-- deliveries.purge_ids: dead letters within reach, by id
+                delete from postrider.webhook_queue queue using postrider.instances instance",
+                "queue.status = 'failed' and queue.id = any ($6)"
+            )
+        } else {
+            changing!(
+                "-- deliveries.purge: dead letters within reach, set-wise
+                delete from postrider.webhook_queue queue using postrider.instances instance",
+                "queue.status = 'failed' and $6::bigint[] is null"
+            )
+        };
+        self.change_deliveries(statement, reach, filter).await
     }
 
     /// Gives up deliveries that are pending: they become dead letters, and what is under way for them counts no more.
@@ -237,19 +285,12 @@ impl Database {
             ids: Some(vec![id]),
             ..DeliveryFilter::default()
         };
-        let cancelled = self
-            .change_deliveries(
-                "-- deliveries.cancel: pending ones within reach
-                update postrider.webhook_queue queue set status = 'failed', last_error = 'cancelled by its owner'
-                from postrider.instances instance
-                where instance.name = queue.instance_name and instance.account_id = $1 and ($2::bigint is null or instance.id = $2)
-                  and queue.created_at >= instance.created_at and queue.status = 'pending' and ($3::bigint is null or queue.endpoint_id = $3)
-                  and ($4::timestamptz is null or queue.updated_at >= $4) and ($5::timestamptz is null or queue.updated_at < $5)
-                  and queue.id = any ($6) and ($7::text is null or queue.last_error like $7) and ($8::bigint is null or instance.id = $8)",
-                reach,
-                &filter,
-            )
-            .await?;
+        let statement = changing!(
+            "-- deliveries.cancel: pending ones within reach
+            update postrider.webhook_queue queue set status = 'failed', last_error = 'cancelled by its owner' from postrider.instances instance",
+            "queue.status = 'pending' and queue.id = any ($6)"
+        );
+        let cancelled = self.change_deliveries(statement, reach, &filter).await?;
         Ok(cancelled > 0)
     }
 

@@ -3,12 +3,13 @@
 use sqlx::FromRow;
 use time::OffsetDateTime;
 
-use super::deliveries::{DeliveryLine, Walk};
+use super::deliveries::DeliveryLine;
 use super::records::Instance;
+use super::walk::{Step, Walk, Walking};
 use crate::db::{Database, Error};
 use crate::model::Reach;
 
-/// Rows looked at for one page.
+/// Rows looked at for the types that there are.
 const LOOKED_AT_MAX: i64 = 20_000;
 
 /// An event.
@@ -48,23 +49,39 @@ impl Database {
         before: Option<i64>,
         limit: i64,
     ) -> Result<Walk<EventLine>, Error> {
-        let before = before.unwrap_or(i64::MAX);
-        let (count, lowest): (i64, Option<i64>) = sqlx::query_as(
-            "-- events.reach: how far a page may look
-            select count(*), min(id) from (select id from postrider.events where id < $1 order by id desc limit $2) looked_at",
-        )
-        .bind(before)
-        .bind(LOOKED_AT_MAX)
-        .fetch_one(self.pool())
-        .await
-        .map_err(Error::refusal_or_doing("list events"))?;
-        let Some(lowest) = lowest else {
-            return Ok(Walk {
-                found: Vec::new(),
-                next: None,
-            });
-        };
-        let found: Vec<EventLine> = sqlx::query_as(
+        let mut walk = Walking::new(before, limit);
+        while let Some(step) = walk.step() {
+            let looked_at: (i64, Option<i64>) = sqlx::query_as(
+                "-- events.reach: how far a step looks, in the part of the log that is no older than what is asked for
+                select count(*), min(id) from (
+                  select id, created_at from postrider.events where id < $1 order by id desc limit $2) looked_at
+                having $3::timestamptz is null or max(created_at) >= $3::timestamptz - interval '1 hour'",
+            )
+            .bind(step.before)
+            .bind(step.rows)
+            .bind(filter.since)
+            .fetch_optional(self.pool())
+            .await
+            .map_err(Error::refusal_or_doing("list events"))?
+            .unwrap_or((0, None));
+            let found = match looked_at.1 {
+                Some(lowest) => self.events_among(instance, filter, step, lowest).await?,
+                None => Vec::new(),
+            };
+            walk.add(found, |event| event.key, looked_at);
+        }
+        Ok(walk.end())
+    }
+
+    /// Those of a step that are asked for.
+    async fn events_among(
+        &self,
+        instance: &Instance,
+        filter: &EventFilter,
+        step: Step,
+        lowest: i64,
+    ) -> Result<Vec<EventLine>, Error> {
+        sqlx::query_as(
             "-- events.list: of one instance, the latest first
             select event.id as key, postrider.event_id(event.id, event.nonce) as id, $2::text as instance, event.type as event_type
               , event.created_at, event.data::text as data
@@ -75,21 +92,15 @@ impl Database {
         )
         .bind(instance.id)
         .bind(&instance.name)
-        .bind(before)
+        .bind(step.before)
         .bind(lowest)
         .bind(filter.event_type.as_deref())
         .bind(filter.since)
         .bind(filter.until)
-        .bind(limit)
+        .bind(step.wanted)
         .fetch_all(self.pool())
         .await
-        .map_err(Error::refusal_or_doing("list events"))?;
-        let full = i64::try_from(found.len()).is_ok_and(|found| found >= limit);
-        let next = match found.last() {
-            Some(last) if full => Some(last.key),
-            _ => (count >= LOOKED_AT_MAX).then_some(lowest),
-        };
-        Ok(Walk { found, next })
+        .map_err(Error::refusal_or_doing("list events"))
     }
 
     /// One event within reach, by its public id.

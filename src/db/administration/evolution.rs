@@ -93,8 +93,10 @@ impl Database {
         keyring: &Keyring,
     ) -> Result<bool, Error> {
         let doing = || Error::refusal_or_doing("delete the instance");
-        let mut transaction = self.pool().begin().await.map_err(doing())?;
+        // What was pending is moved to the dead letters, however much that is.
+        let mut transaction = self.unhurried().await?;
         let deleted: bool = sqlx::query_scalar("select postrider.delete_instance($1)")
+            .persistent(false)
             .bind(&instance.sql_name)
             .fetch_one(&mut *transaction)
             .await
@@ -111,6 +113,7 @@ impl Database {
             .bind(&farewell.body)
             .bind(farewell.event_type)
             .bind(sealed)
+            .persistent(false)
             .execute(&mut *transaction)
             .await
             .map_err(doing())?;

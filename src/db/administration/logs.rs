@@ -52,8 +52,8 @@ pub struct LogFilter<'a> {
     pub until: Option<OffsetDateTime>,
 }
 
-/// Delivered ones are looked for among so many of the queue's latest rows, whoever's they are: no index finds them, and one
-/// would cost every INSERT. Those that failed or are pending are found by an index, however old they are.
+/// Delivered ones are looked for among so many of the queue's latest rows, whoever's they are, or since the time that is asked
+/// for, however long ago: no index finds them, and one would cost every INSERT. Those that failed or are pending are found by an index, however old they are.
 const DELIVERED_LOOKED_AT_MAX: i64 = 1_000_000;
 
 /// What a line of the log has, but for the payload.
@@ -91,7 +91,8 @@ impl Database {
                 and endpoint_id = any (array(select id from mine))
               union all
               select id, event_type, created_at from postrider.webhook_queue
-              where id > (select max(id) from postrider.webhook_queue) - $9 and status = 'delivered' and coalesce($3, 'delivered') = 'delivered'
+              where id >= (case when $5::timestamptz is null then (select max(id) from postrider.webhook_queue) - $9 else postrider.queued_since($5) end)
+                and status = 'delivered' and coalesce($3, 'delivered') = 'delivered'
                 and endpoint_id = any (array(select id from mine))
             ), narrowed as materialized (
               select id from logged

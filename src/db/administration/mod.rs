@@ -16,9 +16,10 @@ mod queue;
 mod records;
 mod shown;
 mod tokens;
+mod walk;
 
 pub use accounts::Account;
-pub use deliveries::{DeliveryFilter, DeliveryLine, Walk};
+pub use deliveries::{DeliveryFilter, DeliveryLine};
 pub use directory::{InstanceOrder, InstanceSearch, InstanceWithWebhook};
 pub use endpoints::{Change, EndpointChanges, EndpointLine, EndpointRules, Existing};
 pub use events::{EventFilter, EventLine};
@@ -31,3 +32,4 @@ pub use queue::{AttemptLine, DeadLetter, QueueLine, Requeue, TestResult};
 pub use records::{EndpointFilter, EndpointRecord, Instance};
 pub use shown::{EndpointShown, ShownFilter};
 pub use tokens::{NewToken, Token, TokenKind};
+pub use walk::Walk;

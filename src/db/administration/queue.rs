@@ -5,6 +5,7 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 
 use crate::db::{Database, Error};
+use crate::model::Reach;
 
 /// A line of `postrider.queue_stats`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
@@ -21,6 +22,17 @@ pub struct QueueLine {
     /// The oldest due delivery that nobody held.
     #[serde(with = "time::serde::rfc3339::option")]
     pub oldest_due_at: Option<OffsetDateTime>,
+}
+
+/// Rows of each status that are looked at to count those within reach.
+const LOOKED_AT_MAX: i64 = 50_000;
+
+/// A line of one's own figures, among all that were looked at.
+#[derive(FromRow)]
+struct OwnLine {
+    #[sqlx(flatten)]
+    line: QueueLine,
+    looked_at: i64,
 }
 
 /// A line of `postrider.dead_letters`, without the payload.
@@ -108,6 +120,42 @@ impl Database {
         .fetch_all(self.pool())
         .await
         .map_err(Error::refusal_or_doing("read the queue's statistics"))
+    }
+
+    /// What is pending and what has failed within reach, counted now; and whether all of it was counted. No figure is kept for
+    /// each owner, for every event would pay for it: so rows are looked at, whoever's they are, those due first, and no more
+    /// than is cheap.
+    pub async fn queue_stats_within(&self, reach: Reach) -> Result<(Vec<QueueLine>, bool), Error> {
+        let lines: Vec<OwnLine> = sqlx::query_as(
+            "-- queue.stats_within: among the first rows of each index
+            with looked_at as materialized (
+              (select channel, status::text, instance_name, created_at, next_retry_at, lease_until from postrider.webhook_queue
+               where status = 'pending' order by lane, next_retry_at, id limit $3)
+              union all
+              (select channel, status::text, instance_name, created_at, next_retry_at, lease_until from postrider.webhook_queue
+               where status = 'failed' order by id desc limit $3)
+            )
+            select queue.channel, queue.status, count(instance.id) as rows, now() as as_of, count(*) as looked_at
+              , min(queue.next_retry_at) filter (where instance.id is not null and queue.status = 'pending' and queue.next_retry_at <= now()
+                  and (queue.lease_until is null or queue.lease_until < now())) as oldest_due_at
+            from looked_at queue
+            left join postrider.instances instance on instance.name = queue.instance_name and instance.account_id = $1
+              and ($2::bigint is null or instance.id = $2) and queue.created_at >= instance.created_at
+            group by queue.channel, queue.status order by queue.channel, queue.status",
+        )
+        .bind(reach.account)
+        .bind(reach.instance)
+        .bind(LOOKED_AT_MAX)
+        .fetch_all(self.pool())
+        .await
+        .map_err(Error::refusal_or_doing("count the queue"))?;
+        let of = |status: &str| -> i64 {
+            let those = lines.iter().filter(|own| own.line.status == status);
+            those.map(|own| own.looked_at).sum()
+        };
+        let complete = of("pending") < LOOKED_AT_MAX && of("failed") < LOOKED_AT_MAX;
+        let lines = lines.into_iter().map(|own| own.line);
+        Ok((lines.filter(|line| line.rows > 0).collect(), complete))
     }
 
     /// The latest dead letters, by id.

@@ -18,6 +18,7 @@ mod tenant;
 mod view;
 mod webhook;
 
+pub(super) use instance::{born, bury};
 pub use start::start;
 
 use utoipa::OpenApi;

@@ -108,7 +108,7 @@ impl Operation<'_> {
     /// A text of its description.
     fn text(&self, name: &str) -> String {
         let text = self.described.get(name).and_then(Value::as_str);
-        escaped(text.unwrap_or_default()).replace("\n\n", "</p><p>")
+        prose(text.unwrap_or_default()).replace("\n\n", "</p><p>")
     }
 
     /// Its line in the index.
@@ -157,7 +157,7 @@ impl Operation<'_> {
                 part("name"),
                 part("in"),
                 escaped(&schema::kind(&parameter["schema"])),
-                part("description")
+                prose(parameter["description"].as_str().unwrap_or_default())
             );
         }
         text.push_str("</table>");
@@ -172,7 +172,7 @@ impl Operation<'_> {
                 faults.push(escaped(status));
                 continue;
             }
-            let said = escaped(response["description"].as_str().unwrap_or_default());
+            let said = prose(response["description"].as_str().unwrap_or_default());
             let content = response["content"].as_object();
             let schema = content.and_then(|content| content.values().next());
             let heading = format!("{}: {said}", escaped(status));
@@ -191,6 +191,23 @@ impl Operation<'_> {
             );
         }
     }
+}
+
+/// A description in HTML; what stands between backticks is code.
+fn prose(text: &str) -> String {
+    let safe = escaped(text);
+    let mut parts = safe.split('`');
+    let mut told = parts.next().unwrap_or_default().to_owned();
+    while let Some(code) = parts.next() {
+        let Some(after) = parts.next() else {
+            // It has no end.
+            told.push('`');
+            told.push_str(code);
+            break;
+        };
+        let _ = write!(told, "<code>{code}</code>{after}");
+    }
+    told
 }
 
 /// Text as it stands in HTML.
@@ -213,7 +230,13 @@ fn escaped(text: &str) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::page;
+    use super::{page, prose};
+
+    #[test]
+    fn what_stands_between_backticks_is_code() {
+        assert_eq!(prose("a `b<c` d"), "a <code>b&lt;c</code> d");
+        assert_eq!(prose("`a` and ` alone"), "<code>a</code> and ` alone");
+    }
 
     #[test]
     fn what_a_description_says_is_text_and_never_markup() {

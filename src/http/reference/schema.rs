@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::escaped;
+use super::{escaped, prose};
 
 /// Schemas within schemas are told to this depth.
 const DEPTH_MAX: usize = 3;
@@ -99,7 +99,7 @@ fn rows_of(rows: &mut String, document: &Value, schema: &Value, within: &str, de
             escaped(within),
             escaped(name),
             escaped(&kind(of)),
-            escaped(about.unwrap_or_default())
+            prose(about.unwrap_or_default())
         );
         if inner["properties"].is_object() {
             rows_of(

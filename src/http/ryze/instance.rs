@@ -13,15 +13,12 @@ use crate::crypto::token;
 use crate::db::administration::{Instance, NewInstance};
 use crate::http::api::Api;
 use crate::http::auth::Caller;
+use crate::http::evolution;
 use crate::http::extract::{Json, Path, Query};
 use crate::http::fault::Fault;
 
 /// Longer names are refused.
 const NAME_CHARACTERS_MAX: usize = 100;
-/// Shorter tokens could be guessed.
-const TOKEN_CHARACTERS_MIN: usize = 16;
-/// Longer ones fit in no header.
-const TOKEN_CHARACTERS_MAX: usize = 255;
 /// Instances read by one statement.
 const PAGE: i64 = 1000;
 
@@ -171,6 +168,7 @@ pub(super) async fn create(
     };
     api.database.create_instance(&new, &api.keyring).await?;
     let instance = find_instance(&api, &caller, name).await?;
+    evolution::born(&api, &instance).await?;
     let webhook = set_webhook(&api, &instance, &body).await;
     let websocket = set_websocket(&api, &instance, &body).await;
     let instance = shown(&api, instance);
@@ -238,9 +236,7 @@ pub(super) async fn delete(
     Path(name): Path<String>,
 ) -> Result<Json<RyzeDone>, Fault> {
     let instance = find_instance(&api, &caller, &name).await?;
-    let deleted = api.database.delete_instance(&instance.sql_name).await?;
-    api.tokens.forget();
-    if !deleted {
+    if !evolution::bury(&api, &instance).await? {
         return Err(Fault::instance_not_found(&name));
     }
     Ok(Json(RyzeDone::with("Instance deleted successfully")))
@@ -269,10 +265,9 @@ fn checked_token(given: Option<&str>) -> Result<SecretString, Fault> {
     let Some(given) = given.filter(|token| !token.is_empty()) else {
         return Ok(token::generate(&mut rand::rng()));
     };
-    let fits = (TOKEN_CHARACTERS_MIN..=TOKEN_CHARACTERS_MAX).contains(&given.len());
-    if !fits || !given.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !token::may_be_chosen(given) {
         return Err(fault::refused(
-            "token must be 16 to 255 visible ASCII characters; leave it out to have one made up",
+            "token must be 16 to 255 visible ASCII characters, eight of them different; leave it out to have one made up",
         ));
     }
     Ok(given.into())

@@ -181,7 +181,8 @@ struct Asked {
 
 /// Lists deliveries, the latest first
 ///
-/// The queue is walked from its end. A page may be short, or empty, and yet not be the last: go on while there is a `next_cursor`.
+/// The queue is walked from its end until the page is full. What takes longer than a second is answered as it is, short or empty:
+/// go on while there is a `next_cursor`.
 #[utoipa::path(get, path = "/v1/deliveries", tag = "deliveries", security(("bearer" = [])), params(Asked),
     responses((status = 200, description = "A page of deliveries", body = Page<DeliveryView>)))]
 async fn list(

@@ -14,6 +14,7 @@ use crate::crypto::token;
 use crate::db::administration::{Instance, NewInstance};
 use crate::http::api::Api;
 use crate::http::auth::Caller;
+use crate::http::evolution;
 use crate::http::extract::{Json, Path, Query};
 use crate::http::fault::Fault;
 
@@ -145,8 +146,10 @@ async fn create(
         details: None,
     };
     api.database.create_instance(&new, &api.keyring).await?;
+    let instance = caller.instance(&api, &asked.name).await?;
+    evolution::born(&api, &instance).await?;
     let made = MadeInstance {
-        instance: caller.instance(&api, &asked.name).await?.into(),
+        instance: instance.into(),
         token: shown(&token),
     };
     Ok((StatusCode::CREATED, Json(made)))
@@ -192,8 +195,7 @@ async fn delete(
 ) -> Result<StatusCode, Fault> {
     caller.for_account()?;
     let instance = caller.instance(&api, &named).await?;
-    api.database.delete_instance(&instance.sql_name).await?;
-    api.tokens.forget();
+    evolution::bury(&api, &instance).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

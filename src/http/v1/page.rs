@@ -17,9 +17,10 @@ const ITEMS_MAX: i64 = 500;
 /// One page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Page<T> {
-    /// What was found. A page may be short, or empty, and yet not be the last.
+    /// What was found. A page of deliveries or events may be short, or empty, and yet not be the last.
     pub(super) items: Vec<T>,
     /// Give it as `cursor` to get the next page; null: this is the last.
+    #[schema(value_type = Option<String>)]
     pub(super) next_cursor: Option<Cursor>,
 }
 

@@ -7,6 +7,7 @@ mod door;
 mod evolution;
 mod fuzz;
 mod isolation;
+mod long;
 mod native;
 mod ryze;
 mod vzaps;

@@ -317,6 +317,90 @@ async fn a_batch_is_published_whole_or_not_at_all() {
 }
 
 #[tokio::test]
+async fn everybody_sees_how_much_of_their_own_is_queued() {
+    let app = TestApp::start().await;
+    let api = app.api().start().await;
+    app.instance("other").await;
+    for (instance, events) in [("shop", 3), ("other", 5)] {
+        let path = format!("/v1/instances/{instance}/endpoints");
+        let made = post(&api, &path, json!({"url": "https://example.com/"})).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        app.sql(&format!(
+            "select postrider.emit('{instance}', 'a', '{{}}') from generate_series(1, {events})"
+        ))
+        .await;
+    }
+    app.sql("update postrider.webhook_queue set status = 'failed' where id in (select max(id) from postrider.webhook_queue group by instance_name)")
+        .await;
+    let token = post(&api, "/v1/tokens", json!({"instance": "shop"})).await;
+    let token = token.json()["token"].as_str().unwrap().to_owned();
+    let own = api.get("/v1/queue").bearer(&token).send().await;
+    assert_eq!((own.status, &own.json()["complete"]), (200, &json!(true)));
+    let figures: Vec<_> = own.json()["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| (line["status"].clone(), line["rows"].clone()))
+        .collect();
+    assert_eq!(
+        figures,
+        [(json!("failed"), json!(1)), (json!("pending"), json!(2))]
+    );
+    assert!(own.json()["items"][1]["oldest_due_at"].is_string());
+}
+
+#[tokio::test]
+async fn a_page_is_full_however_many_of_others_lie_between() {
+    let app = TestApp::start().await;
+    let api = app.api().start().await;
+    app.instance("other").await;
+    app.endpoint("shop").create().await;
+    app.emit_many(3).await;
+    app.sql(
+        "insert into postrider.webhook_queue (instance_name, url, payload, event_type)
+         select 'other', 'https://example.com/', '{}', 'a' from generate_series(1, 60000);
+         insert into postrider.events (instance_id, type, data)
+         select id, 'a', '{}' from postrider.instances, generate_series(1, 60000) where name = 'other'",
+    )
+    .await;
+    app.emit_many(2).await;
+    for path in ["/v1/deliveries?instance=shop", "/v1/instances/shop/events?"] {
+        let whole = get(&api, &format!("{path}&limit=100")).await.json();
+        assert_eq!(whole["items"].as_array().unwrap().len(), 5, "{path}");
+        assert!(whole["next_cursor"].is_null(), "{path}: {whole}");
+        let mut ids = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let page = get(&api, &format!("{path}&limit=2{cursor}")).await.json();
+            ids.extend(
+                page["items"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|item| item["id"].clone()),
+            );
+            let Some(next) = page["next_cursor"].as_str() else {
+                break;
+            };
+            cursor = format!("&cursor={next}");
+        }
+        let all = whole["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["id"].clone());
+        assert_eq!(ids, all.collect::<Vec<_>>(), "{path}");
+        let later = get(&api, &format!("{path}&since=2100-01-01T00:00:00Z"))
+            .await
+            .json();
+        assert_eq!(
+            (&later["items"], &later["next_cursor"]),
+            (&json!([]), &Value::Null)
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_sender_may_be_given_with_each_event() {
     let app = TestApp::start().await;
     let api = app.api().start().await;
@@ -481,7 +565,10 @@ async fn accounts_are_made_by_operators_and_kept_to_their_quota() {
         api.get("/v1/accounts").bearer(token).send().await.status,
         403
     );
-    assert_eq!(api.get("/v1/queue").bearer(token).send().await.status, 403);
+    assert_eq!(
+        api.get("/v1/queue").bearer(token).send().await.json(),
+        json!({"items": [], "complete": true})
+    );
     assert_eq!(
         theirs("/v1/instances", json!({"name": "theirs"}))
             .await

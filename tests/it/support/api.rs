@@ -79,11 +79,7 @@ impl ApiBuilder {
         let tasks = Tasks::default();
         let serving = postrider::http::serve(listener, router(api), tasks.hard().clone());
         tasks.serve("http", serving);
-        TestApi {
-            address,
-            tasks,
-            client: Client::builder().no_proxy().build().unwrap(),
-        }
+        TestApi::at(address, tasks)
     }
 }
 
@@ -95,6 +91,15 @@ pub(crate) struct TestApi {
 }
 
 impl TestApi {
+    /// Where they listen, and the tasks that end with the test; none of another process.
+    pub(crate) fn at(address: SocketAddr, tasks: Tasks) -> Self {
+        Self {
+            address,
+            tasks,
+            client: Client::builder().no_proxy().build().unwrap(),
+        }
+    }
+
     /// A request, to be completed.
     pub(crate) fn call(&self, method: Method, path: &str) -> Call {
         let url = format!("http://{}{path}", self.address);

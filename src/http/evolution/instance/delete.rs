@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::super::fault::no_instance;
 use super::super::tenant::Tenant;
-use super::news::farewells;
+use super::news::bury;
 use crate::http::api::Api;
 use crate::http::extract::Json;
 use crate::http::fault::Fault;
@@ -45,13 +45,7 @@ pub(super) async fn delete(
     State(api): State<Api>,
     tenant: Tenant,
 ) -> Result<Json<EvolutionDone>, Fault> {
-    let farewells = farewells(&api, &tenant.instance).await?;
-    let deleted = api
-        .database
-        .delete_instance_with(&tenant.instance, &farewells, &api.keyring)
-        .await?;
-    api.tokens.forget();
-    if deleted {
+    if bury(&api, &tenant.instance).await? {
         Ok(done("Instance deleted"))
     } else {
         Err(no_instance(&tenant.instance.name))

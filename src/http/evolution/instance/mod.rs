@@ -8,6 +8,8 @@ mod news;
 mod request;
 mod state;
 
+pub(in crate::http) use news::{born, bury};
+
 use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

@@ -37,6 +37,31 @@ pub(super) async fn tell(
     Ok(())
 }
 
+/// An instance was made by a route of another dialect: `instance.create` is told to whoever wants it there, which is the global
+/// webhook. Endpoints of dialects that have no such event are not made yet.
+pub(in crate::http) async fn born(api: &Api, instance: &Instance) -> Result<(), Fault> {
+    let endpoints = api.database.evolution_endpoints(&[instance.id]).await?;
+    let wants = |endpoint: &EndpointRecord| {
+        endpoint.state != "disabled"
+            && Dialect::Evolution.wants(&endpoint.events, "instance.create")
+    };
+    if endpoints.iter().any(wants) {
+        tell(api, instance, "instance.create", &about(instance)).await?;
+    }
+    Ok(())
+}
+
+/// Deletes an instance; its webhooks of Evolution API, the global one too, are told. False where it is gone already.
+pub(in crate::http) async fn bury(api: &Api, instance: &Instance) -> Result<bool, Fault> {
+    let farewells = farewells(api, instance).await?;
+    let deleted = api
+        .database
+        .delete_instance_with(instance, &farewells, &api.keyring)
+        .await?;
+    api.tokens.forget();
+    Ok(deleted)
+}
+
 /// What events tell of an instance.
 pub(super) fn about(instance: &Instance) -> String {
     json!({"instanceName": instance.name, "instanceId": instance.uid}).to_string()
@@ -44,7 +69,7 @@ pub(super) fn about(instance: &Instance) -> String {
 
 /// What the webhooks of an instance are sent once it is gone. They are rows without an endpoint, and so they carry the
 /// envelope already and no headers of their own but `Authorization`.
-pub(super) async fn farewells(api: &Api, instance: &Instance) -> Result<Vec<Farewell>, Fault> {
+async fn farewells(api: &Api, instance: &Instance) -> Result<Vec<Farewell>, Fault> {
     let endpoints = api.database.evolution_endpoints(&[instance.id]).await?;
     let now = api.database.now().await?;
     let token = token(api, instance);

@@ -4,6 +4,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
 use super::super::body::{Block, Channel, read_present};
+use crate::crypto::token::may_be_chosen;
 
 /// What an instance may be made for.
 const INTEGRATIONS: [&str; 3] = ["WHATSAPP-BAILEYS", "WHATSAPP-BUSINESS", "EVOLUTION"];
@@ -58,8 +59,8 @@ pub(super) fn read(body: &Value) -> Result<Wanted, Vec<String>> {
         problems.push(format!("integration is not one of enum values: {known}"));
     }
     let token = text(body, "token", &mut problems).filter(|token| !token.is_empty());
-    if token.as_deref().is_some_and(|token| !is_sendable(token)) {
-        problems.push("token does not match pattern \"^[!-~]{1,255}$\"".to_owned());
+    if token.as_deref().is_some_and(|token| !may_be_chosen(token)) {
+        problems.push("token does not match pattern \"^[!-~]{16,255}$\", or has fewer than 8 different characters; leave it out to have one made up".to_owned());
     }
     let settings = settings(body, &mut problems);
     let mut blocks = Vec::new();
@@ -101,11 +102,6 @@ fn is_number(text: &str) -> bool {
     let rest = text.trim_start_matches(|character: char| character.is_ascii_digit());
     let fits = |character: char| character.is_ascii_alphanumeric() || ".@_-".contains(character);
     rest.len() < text.len() && text.len() >= 2 && text.len() <= 128 && rest.chars().all(fits)
-}
-
-/// Whether it can be sent in a header.
-fn is_sendable(token: &str) -> bool {
-    token.len() <= 255 && token.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The settings, off unless they are on.

@@ -14,6 +14,7 @@ use super::VzapsInstance;
 use crate::crypto::token::generate;
 use crate::db::administration::NewInstance;
 use crate::http::api::Api;
+use crate::http::evolution;
 use crate::http::extract::Json;
 use crate::http::fault::Fault;
 use crate::http::target::check_target;
@@ -91,6 +92,7 @@ pub(in crate::http::vzaps) async fn create(
     };
     api.database.create_instance(&made, &api.keyring).await?;
     let instance = caller.instance(&api, &new.name).await?;
+    evolution::born(&api, &instance).await?;
     if let Some(url) = webhook {
         configure(&api, &instance, url, Some(events)).await?;
     }

@@ -6,6 +6,7 @@ use serde_json::json;
 use sqlx::ConnectOptions as _;
 
 use super::{global, start};
+use crate::support::api::{ACCOUNT, Call};
 use crate::support::app::TestApp;
 use crate::support::receiver::Receiver;
 use crate::support::wait::{PATIENCE, until};
@@ -105,6 +106,58 @@ async fn the_global_webhook_gets_the_events_of_all_instances_beside_their_own() 
         parts(&app, "disabled").await == 2
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_global_webhook_hears_of_instances_made_and_deleted_in_any_way() {
+    let app = TestApp::start().await;
+    app.sql("select postrider.set_global_webhook('https://ops.example/hook', '{instance.create,instance.delete}')")
+        .await;
+    let api = start(&app).await;
+    for (method, path, body, delete) in [
+        (
+            "POST",
+            "/v1/instances",
+            json!({"name": "x"}),
+            "/v1/instances/x",
+        ),
+        (
+            "POST",
+            "/api/instance/new",
+            json!({"name": "x", "webhookEnabled": true, "webhookURL": "https://x.example/"}),
+            "/api/instance/delete/x",
+        ),
+        (
+            "PUT",
+            "/instances/create",
+            json!({"name": "xxx"}),
+            "/v1/instances/xxx",
+        ),
+        (
+            "POST",
+            "/instance/create",
+            json!({"instanceName": "x"}),
+            "/instance/delete/x",
+        ),
+    ] {
+        let everywhere = |call: Call| global(call).bearer(ACCOUNT).header("token", ACCOUNT);
+        let made = everywhere(api.call(method.parse().unwrap(), path));
+        let made = made.json(&body).send().await;
+        assert!(made.status < 300, "{made:?}");
+        let gone = everywhere(api.call(reqwest::Method::DELETE, delete))
+            .send()
+            .await;
+        assert!(gone.status < 300, "{gone:?}");
+        let heard: String = app
+            .value("select string_agg(event_type || ' ' || url, ', ' order by id) from postrider.webhook_queue")
+            .await;
+        assert_eq!(
+            heard,
+            "instance.create https://ops.example/hook, instance.delete https://ops.example/hook",
+            "{path}"
+        );
+        app.sql("delete from postrider.webhook_queue").await;
+    }
 }
 
 #[tokio::test]

@@ -92,13 +92,13 @@ async fn a_key_may_be_brought_along_and_opens_only_its_own_instance() {
     let api = start(&app).await;
     create(&api, "other").await;
     let made = global(api.post("/instance/create"))
-        .json(&json!({"instanceName": "mine", "token": "my-own-key"}))
+        .json(&json!({"instanceName": "mine", "token": "my-own-key-of-the-crm"}))
         .send()
         .await;
-    assert_eq!(made.json()["hash"], "my-own-key");
+    assert_eq!(made.json()["hash"], "my-own-key-of-the-crm");
     let list = api
         .get("/instance/fetchInstances")
-        .header("apikey", "my-own-key")
+        .header("apikey", "my-own-key-of-the-crm")
         .send()
         .await;
     let names: Vec<_> = list
@@ -111,13 +111,13 @@ async fn a_key_may_be_brought_along_and_opens_only_its_own_instance() {
     assert_eq!(names, ["mine"]);
     let list = api
         .get("/instance/fetchInstances?instanceName=other")
-        .header("apikey", "my-own-key")
+        .header("apikey", "my-own-key-of-the-crm")
         .send()
         .await;
     assert_eq!(list.json()[0]["name"], "mine");
     let refused = api
         .post("/instance/create")
-        .header("apikey", "my-own-key")
+        .header("apikey", "my-own-key-of-the-crm")
         .json(&json!({"instanceName": "third"}))
         .send()
         .await;
@@ -183,7 +183,7 @@ fn impossible_instances() -> Vec<(Value, &'static str)> {
             "integration is not one of enum values",
         ),
         (
-            json!({"instanceName": "y", "token": "a b"}),
+            json!({"instanceName": "y", "token": "my-own-key"}),
             "token does not match",
         ),
         (

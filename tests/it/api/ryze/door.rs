@@ -1,11 +1,13 @@
 //! Tokens and limits.
 
+use postrider::lifecycle::Tasks;
 use reqwest::Method;
 use serde_json::json;
 
 use super::{INSTANCE, Ryze, failed, new_instance};
 use crate::support::api::{ACCOUNT, Answered, TestApi};
 use crate::support::app::TestApp;
+use crate::support::worker::Process;
 
 /// Every route there is.
 const ROUTES: [(&str, &str); 9] = [
@@ -134,14 +136,14 @@ async fn every_response_tells_the_limit() {
 #[tokio::test]
 async fn a_hundred_requests_a_minute_are_answered_over_all_processes_and_then_the_documented_429() {
     let app = TestApp::start().await;
-    let processes = [app.api().start().await, app.api().start().await];
+    let (_running, processes) = processes(&app).await;
     exhaust(&processes, Method::GET, "/api/instance/list", 100).await;
 }
 
 #[tokio::test]
 async fn twenty_instances_a_minute_are_made_over_all_processes() {
     let app = TestApp::start().await;
-    let processes = [app.api().start().await, app.api().start().await];
+    let (_running, processes) = processes(&app).await;
     exhaust(&processes, Method::POST, "/api/instance/new", 20).await;
     // The other limit is one of its own.
     let list = processes[0].get("/api/instance/list");
@@ -158,6 +160,26 @@ async fn twenty_instances_a_minute_are_made_over_all_processes() {
     let other = processes[1].call(Method::POST, "/api/instance/new");
     let other = other.header("token", "token-of-the-shop-itself");
     assert_eq!(other.json(&json!({})).send().await.status, 403);
+}
+
+/// Two real processes, and their APIs.
+async fn processes(app: &TestApp) -> ([Process; 2], [TestApi; 2]) {
+    let token = format!("'{ACCOUNT}'");
+    let start = || {
+        app.worker()
+            .set("api.account_token", &token)
+            .spawn_as("api")
+    };
+    let mut running = [start(), start()];
+    for process in &mut running {
+        process.ready().await;
+    }
+    // The client speaks no TLS here, but is not built without.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let apis = running
+        .each_ref()
+        .map(|process| TestApi::at(process.address().unwrap(), Tasks::default()));
+    (running, apis)
 }
 
 /// Uses a limit up, by turns in each process, within one minute of the database's clock.
