@@ -240,15 +240,20 @@ impl Database {
         Ok(queued)
     }
 
-    /// A transaction for one statement over many rows, which may take longer than others may.
+    /// A transaction for one statement over many rows, which may take longer than others may, and wait for another one.
     pub(super) async fn unhurried(&self) -> Result<sqlx::PgTransaction<'static>, Error> {
         let doing = "begin a long operation";
         let mut transaction = self.pool().begin().await.map_err(Error::doing(doing))?;
-        sqlx::query("set local statement_timeout = 0")
-            .persistent(false)
-            .execute(&mut *transaction)
-            .await
-            .map_err(Error::doing(doing))?;
+        for setting in [
+            "set local statement_timeout = 0",
+            "set local lock_timeout = '5min'",
+        ] {
+            sqlx::query(setting)
+                .persistent(false)
+                .execute(&mut *transaction)
+                .await
+                .map_err(Error::doing(doing))?;
+        }
         Ok(transaction)
     }
 

@@ -80,10 +80,15 @@ pub(super) enum RyzeBlock<T> {
     /// As it is kept.
     Kept(T),
     /// Not done; why is in the log.
-    Failed {
-        /// Always false.
-        enabled: bool,
-    },
+    Failed(RyzeFailed),
+}
+
+/// A part of the request that could not be done.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RyzeFailed {
+    /// Always false.
+    enabled: bool,
 }
 
 /// Name and token of an instance.
@@ -326,7 +331,7 @@ fn block<T>(what: &str, instance: &Instance, set: Result<T, Fault>) -> RyzeBlock
                 problem = problem.message,
                 "the {what} of a new instance could not be set; the instance is there without it"
             );
-            RyzeBlock::Failed { enabled: false }
+            RyzeBlock::Failed(RyzeFailed { enabled: false })
         },
         RyzeBlock::Kept,
     )
