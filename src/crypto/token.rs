@@ -70,7 +70,7 @@ mod tests {
             "1234",
             "aaaaaaaaaaaaaaaaaaaaaaaa",
             "123123123123123123123",
-            "with a space and more",
+            "sixteen and a space",
             &long,
         ] {
             assert!(!may_be_chosen(bad), "{bad}");

@@ -41,7 +41,7 @@ impl Things {
             delivery: 987_654_322,
             pending: 987_654_324,
             event: "evt_987654323_1a2b3c4d".into(),
-            token: "00000000-0000-4000-8000-000000000002".into(),
+            token: "2b1f7c9e-5d3a-4e68-9f04-a1c8e7b36d52".into(),
             account: "00000000-0000-4000-8000-000000000003".into(),
             connection: 987_654_324,
             label: "nobodys".into(),

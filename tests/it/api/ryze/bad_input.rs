@@ -272,8 +272,7 @@ async fn a_websocket_with_a_bad_value_is_refused_and_nothing_changes() {
 async fn an_instance_with_a_bad_name_or_token_is_not_made() {
     let ryze = Ryze::start().await;
     let only_letters = "name may only contain letters, digits, underscore or dash";
-    let token =
-        "token must be 16 to 255 visible ASCII characters; leave it out to have one made up";
+    let token = "token must be 16 to 255 visible ASCII characters, eight of them different; leave it out to have one made up";
     for (body, status, expected) in [
         (json!({}), 400, "name is required"),
         (json!({ "name": "" }), 400, "name is required"),
