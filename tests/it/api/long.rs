@@ -1,7 +1,7 @@
 //! Long operations: they have no cap, say how many, and hold up nobody.
 
 use serde_json::json;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use crate::support::api::ACCOUNT;
 use crate::support::app::TestApp;
@@ -57,14 +57,14 @@ async fn recovering_requeueing_and_purging_have_no_cap_and_hold_up_nobody() {
 /// What goes on beside a long operation.
 struct Others {
     stop: tokio::sync::oneshot::Sender<()>,
-    work: JoinHandle<u32>,
+    work: JoinSet<u32>,
 }
 
 impl Others {
     /// It was never made to wait for a lock, and was not idle.
-    async fn assert_unhindered(self) {
+    async fn assert_unhindered(mut self) {
         drop(self.stop);
-        assert!(self.work.await.unwrap() > 0);
+        assert!(self.work.join_next().await.unwrap().unwrap() > 0);
     }
 }
 
@@ -72,7 +72,8 @@ impl Others {
 fn others(app: &TestApp) -> Others {
     let (stop, mut stopped) = tokio::sync::oneshot::channel();
     let pool = app.pool().clone();
-    let work = tokio::spawn(async move {
+    let mut work = JoinSet::new();
+    work.spawn(async move {
         let mut connection = pool.acquire().await.unwrap();
         let mut rounds = 0;
         while stopped.try_recv() == Err(tokio::sync::oneshot::error::TryRecvError::Empty) {
