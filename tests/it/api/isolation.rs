@@ -371,7 +371,8 @@ async fn what_the_stranger_is_refused_succeeds_for_the_owner() {
             ));
         }
         app.sql(&format!(
-            "select postrider.delete_instance('{}'); delete from postrider.tokens; delete from postrider.request_counts; delete from postrider.webhook_queue; delete from postrider.events",
+            "select postrider.delete_instance('{}'); delete from postrider.tokens; delete from postrider.request_counts; delete from postrider.webhook_queue; delete from postrider.events;
+             delete from postrider.sockets; delete from postrider.realtime_processes",
             owners.instance
         ))
         .await;
