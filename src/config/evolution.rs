@@ -20,6 +20,8 @@ pub struct Evolution {
     pub compat: EvolutionCompat,
     /// Whether payloads and lists carry the instances' tokens.
     pub expose_token: bool,
+    /// Whether sockets without an instance hear all that their key reaches.
+    pub websocket_global_events: bool,
     /// One webhook for all instances.
     pub global_webhook: GlobalWebhook,
 }
@@ -92,11 +94,15 @@ fn compat<'de, D: Deserializer<'de>>(from: D) -> Result<EvolutionCompat, D::Erro
 }
 
 /// Evolution API's own names of variables, and our keys for them. Only `true` is true in the first list.
-const SWITCHES: [(&str, &str); 3] = [
+const SWITCHES: [(&str, &str); 4] = [
     ("WEBHOOK_GLOBAL_ENABLED", "evolution.global_webhook.enabled"),
     (
         "WEBHOOK_GLOBAL_WEBHOOK_BY_EVENTS",
         "evolution.global_webhook.by_events",
+    ),
+    (
+        "WEBSOCKET_GLOBAL_EVENTS",
+        "evolution.websocket_global_events",
     ),
     (
         "AUTHENTICATION_EXPOSE_IN_FETCH_INSTANCES",
@@ -213,12 +219,14 @@ mod tests {
             ("WEBHOOK_EVENTS_GROUPS_UPDATE", "true"),
             ("WEBHOOK_EVENTS_INSTANCE_CREATE", "false"),
             ("WEBHOOK_EVENTS_ERRORS", "true"),
+            ("WEBSOCKET_GLOBAL_EVENTS", "true"),
             ("SERVER_URL", "https://api.example.com"),
             ("AUTHENTICATION_EXPOSE_IN_FETCH_INSTANCES", "false"),
         ])
         .unwrap();
         let webhook = &config.evolution.global_webhook;
         assert!(webhook.enabled && !webhook.by_events && !config.evolution.expose_token);
+        assert!(config.evolution.websocket_global_events);
         assert_eq!(
             webhook.url.as_deref(),
             Some("https://api.example.com/global-webhook")

@@ -22,6 +22,7 @@ mod pool;
 pub mod queue;
 mod route;
 mod sealing;
+pub mod sockets;
 mod statements;
 pub mod subscriptions;
 pub mod tail;

@@ -327,6 +327,16 @@ impl Connection {
 
     /// For one that pulls: what there is to send, in one piece; none when there is nothing.
     pub(super) fn pull(&self) -> Option<Bytes> {
+        let mut frames = self.pull_each();
+        match frames.len() {
+            0 => None,
+            1 => frames.pop(),
+            _ => Some(frames.concat().into()),
+        }
+    }
+
+    /// The same, frame by frame.
+    pub(super) fn pull_each(&self) -> Vec<Bytes> {
         let mut out = self.out();
         let mut frames: Vec<Bytes> = out.queue.drain(..).collect();
         let queued = frames.len();
@@ -345,11 +355,7 @@ impl Connection {
             }
         }
         self.count(frames.len() - queued, 0);
-        match frames.len() {
-            0 => None,
-            1 => frames.pop(),
-            _ => Some(frames.concat().into()),
-        }
+        frames
     }
 
     /// For one that pulls: whether it lags by more than it may.

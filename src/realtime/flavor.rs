@@ -27,6 +27,10 @@ pub enum Flavor {
     RyzeMediaResume,
     /// An event as `VZaps` clients take it.
     Vzaps,
+    /// Evolution API's envelope; a WebSocket frame.
+    Evolution,
+    /// The same for Socket.IO: the event's name, a NUL, and the envelope.
+    SocketIo,
 }
 
 /// What envelopes tell of an instance.
@@ -38,13 +42,15 @@ pub struct Profile {
     pub identity: Identity,
     /// Its own token, in clear.
     pub token: Option<String>,
+    /// Whether Evolution API's envelope shows it.
+    pub shows_token: bool,
     /// How the API is reached.
     pub base_url: String,
 }
 
 impl Flavor {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Stream,
         Self::Sse,
         Self::Ryze,
@@ -52,6 +58,8 @@ impl Flavor {
         Self::RyzeResume,
         Self::RyzeMediaResume,
         Self::Vzaps,
+        Self::Evolution,
+        Self::SocketIo,
     ];
 
     /// Whose names for events its clients use.
@@ -62,6 +70,7 @@ impl Flavor {
                 Dialect::Ryze
             }
             Self::Vzaps => Dialect::Vzaps,
+            Self::Evolution | Self::SocketIo => Dialect::Evolution,
         }
     }
 
@@ -76,7 +85,11 @@ impl Flavor {
             Self::Stream | Self::RyzeResume | Self::RyzeMediaResume => {
                 frame(TEXT, &with_cursor(&body, cursor))
             }
-            Self::Ryze | Self::RyzeMedia | Self::Vzaps => frame(TEXT, &body),
+            Self::SocketIo => {
+                let name = Dialect::Evolution.name(&event.event_type);
+                [name.as_bytes(), b"\0", &body].concat().into()
+            }
+            Self::Ryze | Self::RyzeMedia | Self::Vzaps | Self::Evolution => frame(TEXT, &body),
         }
     }
 
@@ -91,14 +104,17 @@ impl Flavor {
             }
             _ => &event.data,
         };
+        let dialect = self.dialect();
+        let token = profile.token.as_deref();
         envelope(
-            self.dialect(),
+            dialect,
             &Parts {
                 event_id: &id,
                 event_type: &event.event_type,
                 instance: &profile.name,
                 identity: &profile.identity,
-                instance_token: profile.token.as_deref(),
+                instance_token: token
+                    .filter(|_| dialect != Dialect::Evolution || profile.shows_token),
                 sender: event.sender.as_deref(),
                 base_url: &profile.base_url,
                 destination: "",

@@ -28,6 +28,7 @@ mod claims;
 pub mod close;
 pub mod connection;
 mod doors;
+mod evolution;
 pub mod filter;
 pub mod flavor;
 mod follow;
@@ -122,6 +123,8 @@ pub fn start(config: &Config, equipment: Equipment) -> (Arc<Sidecar>, Router) {
         keyring: equipment.keyring,
         tasks: equipment.tasks,
         public_url: equipment.public_url,
+        shows_token: config.evolution.expose_token,
+        global_events: config.evolution.websocket_global_events,
         origins: settings.origins.clone(),
         configured: configured
             .into_iter()
@@ -154,7 +157,7 @@ pub fn start(config: &Config, equipment: Equipment) -> (Arc<Sidecar>, Router) {
     };
     let tasks = &sidecar.tasks;
     tasks.serve("tail", follow.run(equipment.doorbell, tasks.hard().clone()));
-    let router = doors::router(Arc::clone(&sidecar));
+    let router = doors::router(&sidecar);
     (sidecar, router)
 }
 
@@ -178,6 +181,10 @@ fn run(sidecar: &Arc<Sidecar>, heartbeat: Heartbeat, drain_max: Duration) {
     tasks.serve("socket recheck", rechecking);
     let (telling, end) = (Arc::clone(sidecar), tasks.hard().clone());
     tasks.serve("socket roster", roster::run(telling, end));
+    tasks.serve(
+        "socket filters",
+        evolution::keep_filters(Arc::clone(sidecar), tasks.hard().clone()),
+    );
     let draining = Arc::clone(sidecar);
     tasks.spawn(
         "socket drain",

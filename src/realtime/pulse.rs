@@ -83,6 +83,8 @@ fn attend(hub: &Hub, connection: &Connection, now: u32, (ping, dead): (u32, u32)
     }
     match connection.flavor {
         Flavor::Sse => connection.send(":\n\n".into()),
+        // What they feed has a pulse of its own.
+        _ if pulled => {}
         _ => connection.send(frame(PING, b"")),
     }
     // An idle client of our own protocols learns where it is, so that it does not come back with an old cursor.

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::close::Close;
 use super::connection::Connection;
+use super::evolution::NOWHERE;
 use super::sidecar::Sidecar;
 use crate::causes::Causes;
 use crate::crypto::token::TokenDigest;
@@ -52,7 +53,8 @@ async fn recheck(sidecar: &Sidecar, everybody: &[Arc<Connection>]) -> Result<(),
     };
     for connection in everybody {
         let digest = connection.peer.digest;
-        if !present.contains(&connection.topic.instance) {
+        let instance = connection.topic.instance;
+        if instance != NOWHERE && !present.contains(&instance) {
             connection.close(Close::NoInstance);
         } else if digest.is_some_and(|digest| !good.contains(&digest)) {
             connection.close(Close::Unauthorized);

@@ -14,9 +14,11 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::close::Close;
 use super::connection::{Connection, Outlet, Peer};
+use super::evolution::{Everything, Outflow, Sink};
 use super::filter::Filter;
 use super::flavor::{Flavor, Profile};
 use super::hub::Admission;
@@ -60,6 +62,8 @@ pub struct Opening {
     pub consumer: Option<Consumer>,
     /// Whether it acknowledges event by event, and what it has not.
     pub acknowledges: Option<Acknowledging>,
+    /// Other instances whose events it hears.
+    pub(super) everything: Option<Everything>,
     /// Its place among the connections.
     pub admission: Admission,
 }
@@ -126,10 +130,20 @@ pub(super) async fn serve(sidecar: Arc<Sidecar>, upgrade: Upgrade, opening: Open
     {
         sidecar.hub.close(loser, Close::Replaced);
     }
+    let gone = CancellationToken::new();
+    if let Some(everything) = opening.everything {
+        let sink = Sink {
+            outflow: Outflow::Socket(Arc::clone(&connection)),
+            gone: gone.clone(),
+            is_shared: true,
+        };
+        sidecar.tasks.spawn("socket feeds", everything.run(sink));
+    }
     if session.begin(opening.origin.as_ref()).await {
         session.take_in(&parts.read_buf);
         session.run().await;
     }
+    gone.cancel();
     sidecar.claims.leave(&sidecar, &connection).await;
     session.end().await;
     if let Some(consumer) = &session.consumer {

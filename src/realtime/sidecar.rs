@@ -40,6 +40,10 @@ pub struct Sidecar {
     pub tasks: Tasks,
     /// How clients reach the API, for envelopes.
     pub public_url: String,
+    /// Whether Evolution API's envelope shows the instance's token.
+    pub shows_token: bool,
+    /// Whether whoever may hear all instances hears them on one socket of Evolution API's.
+    pub global_events: bool,
     /// Origins of web pages that may connect; `*` is all.
     pub origins: Vec<String>,
     /// Tokens that stand in the configuration.

@@ -140,6 +140,7 @@ mod tests {
                 ..Identity::default()
             },
             token: None,
+            shows_token: true,
             base_url: "http://x".to_owned(),
         };
         let frame = event_frame(&event, &profile);

@@ -32,7 +32,7 @@ pub(super) fn query(parts: &Parts, name: &str) -> Option<String> {
 }
 
 /// The token, wherever it stands: a bearer, one of these headers, or `?token=`.
-fn token(parts: &Parts, names: &[&str]) -> Option<SecretString> {
+pub(super) fn token(parts: &Parts, names: &[&str]) -> Option<SecretString> {
     let text = |name: &str| parts.headers.get(name)?.to_str().ok();
     let bearer = text(header::AUTHORIZATION.as_str()).and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
@@ -62,7 +62,7 @@ pub(super) fn check_origin(sidecar: &Sidecar, headers: &HeaderMap) -> Result<(),
 }
 
 /// Who asks: a caller with a good token, from a page that may.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Caller {
     /// What the token is good for.
     pub(super) access: Access,
@@ -150,7 +150,7 @@ impl Caller {
 }
 
 /// What envelopes tell of an instance. A token that cannot be opened is left out.
-pub(super) fn profile(sidecar: &Sidecar, instance: &Instance) -> (i64, Profile) {
+pub(in crate::realtime) fn profile(sidecar: &Sidecar, instance: &Instance) -> (i64, Profile) {
     let opened = instance
         .token
         .as_deref()
@@ -164,6 +164,7 @@ pub(super) fn profile(sidecar: &Sidecar, instance: &Instance) -> (i64, Profile) 
             created_at: instance.created_at,
         },
         token: opened.map(|token| token.expose_secret().to_owned()),
+        shows_token: sidecar.shows_token,
         base_url: sidecar.public_url.clone(),
     };
     (instance.id, profile)

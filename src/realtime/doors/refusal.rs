@@ -1,7 +1,7 @@
 //! Why a request is not let in, before it is a connection.
 
 use axum::Json;
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -108,6 +108,23 @@ impl Refusal {
         self.with_wait((status, Json(body)).into_response())
     }
 
+    /// As Evolution API says it.
+    pub(super) fn evolution(&self, named: &str) -> Response {
+        let status = self.status();
+        let message = match self {
+            Self::Unauthorized => json!("Unauthorized"),
+            Self::NoInstance => json!([format!("The \"{named}\" instance does not exist")]),
+            other => json!([other.message()]),
+        };
+        self.with_wait(evolution(status, &message))
+    }
+
+    /// As Evolution API says that a path is none.
+    pub(super) fn evolution_no_route(method: &Method) -> Response {
+        let message = json!([format!("Cannot {method} /")]);
+        evolution(StatusCode::NOT_FOUND, &message)
+    }
+
     /// Says when to try again, where that may help.
     fn with_wait(&self, mut response: Response) -> Response {
         if self.status() == StatusCode::SERVICE_UNAVAILABLE {
@@ -116,4 +133,14 @@ impl Refusal {
         }
         response
     }
+}
+
+/// Evolution API's shape.
+fn evolution(status: StatusCode, message: &serde_json::Value) -> Response {
+    let body = json!({
+        "status": status.as_u16(),
+        "error": status.canonical_reason(),
+        "response": {"message": message},
+    });
+    (status, Json(body)).into_response()
 }

@@ -133,6 +133,7 @@ async fn opening(
         origin,
         consumer: None,
         acknowledges: None,
+        everything: None,
         admission,
     })
 }

@@ -109,6 +109,7 @@ async fn opening(
         origin,
         consumer,
         acknowledges: None,
+        everything: None,
         admission,
     })
 }

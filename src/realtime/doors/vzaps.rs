@@ -160,6 +160,7 @@ async fn opening(sidecar: &Arc<Sidecar>, parts: &Parts) -> Result<Opening, Refus
             ledger: Box::new(taken.ledger),
             again: taken.unacknowledged,
         }),
+        everything: None,
         admission,
     })
 }

@@ -2,6 +2,7 @@
 
 mod compression;
 mod consumers;
+mod evolution;
 mod filters;
 mod limits;
 mod raw;

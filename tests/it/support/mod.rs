@@ -5,6 +5,7 @@ pub(crate) mod app;
 pub(crate) mod authority;
 pub(crate) mod document;
 pub(crate) mod endpoint;
+pub(crate) mod node;
 pub(crate) mod package;
 pub(crate) mod pooler;
 pub(crate) mod postgres;

@@ -1,0 +1,126 @@
+//! A WebSocket at `/`, as Evolution API Lite's documents show it: each frame is the body of a webhook, without `destination`.
+//!
+//! The key stands in the header `apikey`, `Authorization: Bearer`, `?apikey=` or `?token=`. That of an instance opens its own;
+//! that of an account says which, `?instance=…`. In global mode, without it, either hears all that it reaches.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::response::Response;
+
+use super::caller::{Caller, away, check_origin, profile, query, token};
+use super::refusal::Refusal;
+use crate::db::administration::Instance;
+use crate::db::tail::Origin;
+use crate::dialect::{Dialect, Identity};
+use crate::realtime::evolution::{Everything, NOWHERE, configured};
+use crate::realtime::filter::Filter;
+use crate::realtime::flavor::{Flavor, Profile};
+use crate::realtime::session::{self, Opening};
+use crate::realtime::sidecar::Sidecar;
+use crate::realtime::wire::handshake;
+
+/// Opens a socket.
+pub(super) async fn open(State(sidecar): State<Arc<Sidecar>>, mut request: Request) -> Response {
+    if !handshake::is_asked(request.headers()) {
+        return Refusal::evolution_no_route(request.method());
+    }
+    let asked = match handshake::asked(&mut request) {
+        Ok(asked) => asked,
+        Err(problem) => return Refusal::Malformed(problem.to_owned()).evolution(""),
+    };
+    let (parts, _) = request.into_parts();
+    let named = query(&parts, "instance");
+    let opening = match opening(&sidecar, &parts, named.as_deref()).await {
+        Ok(opening) => opening,
+        Err(refusal) => return refusal.evolution(&named.unwrap_or_default()),
+    };
+    let response = handshake::accepted(&asked);
+    let serving = session::serve(Arc::clone(&sidecar), asked.upgrade, opening);
+    sidecar.tasks.spawn("socket", serving);
+    response
+}
+
+/// What is asked for, and whether it may be had.
+async fn opening(
+    sidecar: &Arc<Sidecar>,
+    parts: &Parts,
+    named: Option<&str>,
+) -> Result<Opening, Refusal> {
+    check_origin(sidecar, &parts.headers)?;
+    let token = token(parts, &["apikey"])
+        .or_else(|| query(parts, "apikey").map(Into::into))
+        .ok_or(Refusal::Unauthorized)?;
+    let caller = Caller::of_token(sidecar, &token).await?;
+    let reach = caller.access.reach;
+    let followed = instance(sidecar, &caller, named).await?;
+    let peer = caller.peer(parts, "evolution");
+    // What is emitted once the client is told that it is connected must not be missed.
+    let origin = sidecar.hub.present().map(Origin::Cursor);
+    let (followed, filter, everything, of) = match followed {
+        Some(instance) => {
+            let filter = configured(sidecar, instance.id).await.map_err(away)?;
+            (profile(sidecar, &instance), filter, None, instance.id)
+        }
+        None => {
+            let form = (peer.clone(), Flavor::Evolution);
+            let everything = Everything::begin(sidecar, reach, form).await;
+            let everything = everything.map_err(|_| Refusal::Unavailable)?;
+            let filter = Filter::configured(Dialect::Evolution, None);
+            let of = reach.instance.unwrap_or(NOWHERE);
+            ((NOWHERE, nobody()), filter, Some(everything), of)
+        }
+    };
+    let admission = sidecar
+        .hub
+        .admit(of, &peer.token)
+        .map_err(Refusal::NoRoom)?;
+    Ok(Opening {
+        instance: followed,
+        peer,
+        flavor: Flavor::Evolution,
+        filter,
+        origin,
+        consumer: None,
+        acknowledges: None,
+        everything,
+        admission,
+    })
+}
+
+/// What is told of no instance.
+fn nobody() -> Profile {
+    Profile {
+        name: String::new(),
+        identity: Identity::default(),
+        token: None,
+        shows_token: false,
+        base_url: String::new(),
+    }
+}
+
+/// The instance that is to be heard; none where all are.
+async fn instance(
+    sidecar: &Sidecar,
+    caller: &Caller,
+    named: Option<&str>,
+) -> Result<Option<Arc<Instance>>, Refusal> {
+    let reach = caller.access.reach;
+    if let Some(named) = named {
+        return caller.instance(sidecar, named).await.map(Some);
+    }
+    if sidecar.global_events {
+        return Ok(None);
+    }
+    if reach.is_account() {
+        return Err(Refusal::Malformed(
+            "this is the key of an account: name an instance, ?instance=<name>, or set WEBSOCKET_GLOBAL_EVENTS to hear all".to_owned(),
+        ));
+    }
+    let own = sidecar.database.instances_within(reach, 0, 1).await;
+    own.map_err(away)?
+        .pop()
+        .ok_or(Refusal::NoInstance)
+        .map(|own| Some(Arc::new(own)))
+}

@@ -1,0 +1,191 @@
+//! From the ring of one instance to a socket that is written by somebody else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use socketioxide::extract::SocketRef;
+use socketioxide::{SendError, SocketError};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::super::close::Close;
+use super::super::connection::{Connection, Outlet, Peer};
+use super::super::filter::Filter;
+use super::super::flavor::{Flavor, Profile};
+use super::super::replay::Replay;
+use super::super::sidecar::Sidecar;
+use crate::db::tail::Origin;
+
+/// How soon a socket that took no more is tried again.
+const AGAIN: Duration = Duration::from_millis(10);
+/// Frames that may wait to be written.
+const QUEUED_MAX: usize = 64;
+
+/// A place in the ring of an instance, given up when it is dropped.
+#[derive(Debug)]
+pub(in crate::realtime) struct Feed {
+    sidecar: Arc<Sidecar>,
+    connection: Arc<Connection>,
+    replay: Option<Replay>,
+}
+
+/// Where events go.
+#[derive(Debug, Clone)]
+pub(in crate::realtime) struct Sink {
+    /// The socket.
+    pub(in crate::realtime) outflow: Outflow,
+    /// Cancelled when it is no more.
+    pub(in crate::realtime) gone: CancellationToken,
+    /// It is fed with several instances.
+    pub(in crate::realtime) is_shared: bool,
+}
+
+/// Kinds of sockets.
+#[derive(Debug, Clone)]
+pub(in crate::realtime) enum Outflow {
+    /// Socket.IO.
+    SocketIo(SocketRef),
+    /// A WebSocket of ours.
+    Socket(Arc<Connection>),
+}
+
+/// What came of an event.
+enum Offered {
+    Taken,
+    Full,
+    Gone,
+}
+
+impl Feed {
+    /// Begins with the present, or after an origin: what is emitted from now on is not missed.
+    pub(in crate::realtime) async fn begin(
+        sidecar: &Arc<Sidecar>,
+        (instance, filter): ((i64, Profile), Filter),
+        (peer, flavor): (Peer, Flavor),
+        origin: Option<&Origin>,
+    ) -> Result<Self, Close> {
+        let outlet = (Outlet::Pulled, Arc::new(filter));
+        let connection = sidecar.hub.connect(instance, peer, flavor, outlet);
+        connection.hear(sidecar.clock.now());
+        let mut feed = Self {
+            sidecar: Arc::clone(sidecar),
+            connection,
+            replay: None,
+        };
+        feed.replay = sidecar.begin(&feed.connection, origin).await?.replay;
+        if feed.replay.is_none() {
+            feed.connection.go_live();
+        }
+        Ok(feed)
+    }
+
+    /// Hands over one event after the other until either end is gone.
+    pub(in crate::realtime) async fn run(mut self, sink: Sink) {
+        loop {
+            self.connection.hear(self.sidecar.clock.now());
+            let mut frames = self.connection.pull_each();
+            if let Some(replay) = self.replay.as_mut().filter(|_| frames.is_empty()) {
+                match replay.next(&self.sidecar.database, &self.connection).await {
+                    Ok(Some(missed)) => frames = missed,
+                    Ok(None) => {
+                        self.replay = None;
+                        self.connection.go_live();
+                        continue;
+                    }
+                    Err(_) => self.connection.close(Close::Unavailable),
+                }
+            }
+            for frame in &frames {
+                if !self.hand_over(frame, &sink).await {
+                    return;
+                }
+            }
+            if let Some(close) = self.connection.ending() {
+                return sink.end(close);
+            }
+            if frames.is_empty() && self.replay.is_none() {
+                tokio::select! {
+                    () = self.connection.wake.notified() => {}
+                    () = sink.gone.cancelled() => return,
+                }
+            }
+        }
+    }
+
+    /// Waits until the socket takes an event. False where it never will. Who takes too long is found out by the pulse.
+    async fn hand_over(&self, frame: &Bytes, sink: &Sink) -> bool {
+        loop {
+            match sink.offer(frame) {
+                Offered::Taken => return true,
+                Offered::Gone => return false,
+                Offered::Full => {}
+            }
+            if let Some(close) = self.connection.ending() {
+                sink.end(close);
+                return false;
+            }
+            tokio::select! {
+                () = sleep(AGAIN) => {}
+                () = sink.gone.cancelled() => return false,
+            }
+        }
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.sidecar.hub.forget(&self.connection);
+    }
+}
+
+impl Sink {
+    fn offer(&self, frame: &Bytes) -> Offered {
+        if self.gone.is_cancelled() {
+            return Offered::Gone;
+        }
+        match &self.outflow {
+            Outflow::SocketIo(socket) => emit(socket, frame),
+            Outflow::Socket(connection) if connection.is_ending() => Offered::Gone,
+            Outflow::Socket(connection) if connection.queued() >= QUEUED_MAX => Offered::Full,
+            Outflow::Socket(connection) => {
+                connection.send(frame.clone());
+                Offered::Taken
+            }
+        }
+    }
+
+    /// Closes it; not where it is only one of its instances that is no more.
+    fn end(&self, close: Close) {
+        if self.is_shared && close == Close::NoInstance {
+            return;
+        }
+        self.gone.cancel();
+        match &self.outflow {
+            // Its whole connection will be closed, after which its client comes back by itself.
+            Outflow::SocketIo(_) if close == Close::Restart => {}
+            // The protocol has no place for a reason.
+            Outflow::SocketIo(socket) => drop(socket.clone().disconnect()),
+            Outflow::Socket(connection) => connection.close(close),
+        }
+    }
+}
+
+/// Emits a frame of [`Flavor::SocketIo`].
+fn emit(socket: &SocketRef, frame: &Bytes) -> Offered {
+    let parted = std::str::from_utf8(frame)
+        .ok()
+        .and_then(|text| text.split_once('\0'));
+    let Some((name, body)) = parted else {
+        return Offered::Taken;
+    };
+    let Ok(body) = serde_json::from_str::<&RawValue>(body) else {
+        return Offered::Taken;
+    };
+    match socket.emit(name, body) {
+        Ok(()) | Err(SendError::Serialize(_)) => Offered::Taken,
+        Err(SendError::Socket(SocketError::InternalChannelFull)) => Offered::Full,
+        Err(SendError::Socket(SocketError::Closed)) => Offered::Gone,
+    }
+}
