@@ -58,19 +58,16 @@ async fn opening(
     let peer = caller.peer(parts, "evolution");
     // What is emitted once the client is told that it is connected must not be missed.
     let origin = sidecar.hub.present().map(Origin::Cursor);
-    let (followed, filter, everything, of) = match followed {
-        Some(instance) => {
-            let filter = configured(sidecar, instance.id).await.map_err(away)?;
-            (profile(sidecar, &instance), filter, None, instance.id)
-        }
-        None => {
-            let form = (peer.clone(), Flavor::Evolution);
-            let everything = Everything::begin(sidecar, reach, form).await;
-            let everything = everything.map_err(|_| Refusal::Unavailable)?;
-            let filter = Filter::configured(Dialect::Evolution, None);
-            let of = reach.instance.unwrap_or(NOWHERE);
-            ((NOWHERE, nobody()), filter, Some(everything), of)
-        }
+    let (followed, filter, everything, of) = if let Some(instance) = followed {
+        let filter = configured(sidecar, instance.id).await.map_err(away)?;
+        (profile(sidecar, &instance), filter, None, instance.id)
+    } else {
+        let form = (peer.clone(), Flavor::Evolution);
+        let everything = Everything::begin(sidecar, reach, form).await;
+        let everything = everything.map_err(|_| Refusal::Unavailable)?;
+        let filter = Filter::configured(Dialect::Evolution, None);
+        let of = reach.instance.unwrap_or(NOWHERE);
+        ((NOWHERE, nobody()), filter, Some(everything), of)
     };
     let admission = sidecar
         .hub

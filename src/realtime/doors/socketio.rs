@@ -40,7 +40,7 @@ const NAMESPACES_MAX: usize = 10_000;
 #[derive(Debug)]
 enum Prepared {
     One(Feed),
-    Everything(Everything),
+    Everything(Box<Everything>),
     Nothing,
 }
 
@@ -225,7 +225,7 @@ async fn prepare(
         }
         let form = (peer, Flavor::SocketIo);
         let everything = Everything::begin(sidecar, reach, form).await?;
-        return Ok((Prepared::Everything(everything), admission));
+        return Ok((Prepared::Everything(Box::new(everything)), admission));
     }
     let named = percent_decoded(path);
     let instance = caller.instance(sidecar, &named).await?;
