@@ -87,7 +87,8 @@ impl Feed {
             self.connection.hear(self.sidecar.clock.now());
             let mut frames = self.connection.pull_each();
             if let Some(replay) = self.replay.as_mut().filter(|_| frames.is_empty()) {
-                match replay.next(&self.sidecar.database, &self.connection).await {
+                let reading = (&self.sidecar.database, &self.sidecar.pages);
+                match replay.next(reading, &self.connection).await {
                     Ok(Some(missed)) => frames = missed,
                     Ok(None) => {
                         self.replay = None;
