@@ -8,17 +8,18 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::response::Response;
+use tokio::time::timeout;
 
 use super::caller::{Caller, away, check_origin, profile, query, token};
 use super::refusal::Refusal;
 use crate::db::administration::Instance;
-use crate::db::tail::Origin;
+use crate::db::tail::{Cursor, Origin};
 use crate::dialect::{Dialect, Identity};
 use crate::realtime::evolution::{Everything, NOWHERE, configured};
 use crate::realtime::filter::Filter;
 use crate::realtime::flavor::{Flavor, Profile};
 use crate::realtime::session::{self, Opening};
-use crate::realtime::sidecar::Sidecar;
+use crate::realtime::sidecar::{PATIENCE, Sidecar};
 use crate::realtime::wire::handshake;
 
 /// Opens a socket.
@@ -56,34 +57,46 @@ async fn opening(
     let reach = caller.access.reach;
     let followed = instance(sidecar, &caller, named).await?;
     let peer = caller.peer(parts, "evolution");
-    // What is emitted once the client is told that it is connected must not be missed.
-    let origin = sidecar.hub.present().map(Origin::Cursor);
-    let (followed, filter, everything, of) = if let Some(instance) = followed {
+    let of = match &followed {
+        Some(instance) => instance.id,
+        None => reach.instance.unwrap_or(NOWHERE),
+    };
+    // Before anything is waited for: while nobody is here the tail rests.
+    let admission = sidecar
+        .hub
+        .admit(of, &peer.token)
+        .map_err(Refusal::NoRoom)?;
+    let origin = present(sidecar).await?;
+    let (followed, filter, everything) = if let Some(instance) = followed {
         let filter = configured(sidecar, instance.id).await.map_err(away)?;
-        (profile(sidecar, &instance), filter, None, instance.id)
+        (profile(sidecar, &instance), filter, None)
     } else {
         let form = (peer.clone(), Flavor::Evolution);
         let everything = Everything::begin(sidecar, reach, form).await;
         let everything = everything.map_err(|_| Refusal::Unavailable)?;
         let filter = Filter::configured(Dialect::Evolution, None);
-        let of = reach.instance.unwrap_or(NOWHERE);
-        ((NOWHERE, nobody()), filter, Some(everything), of)
+        ((NOWHERE, nobody()), filter, Some(everything))
     };
-    let admission = sidecar
-        .hub
-        .admit(of, &peer.token)
-        .map_err(Refusal::NoRoom)?;
     Ok(Opening {
         instance: followed,
         peer,
         flavor: Flavor::Evolution,
         filter,
-        origin,
+        origin: Some(Origin::Cursor(origin)),
         consumer: None,
         acknowledges: None,
         everything,
         admission,
     })
+}
+
+/// Where the events are now. What is emitted once the client is told that it is connected must not be missed.
+async fn present(sidecar: &Sidecar) -> Result<Cursor, Refusal> {
+    if sidecar.hub.present().is_none() {
+        let step = timeout(PATIENCE, sidecar.hub.fresh_step()).await;
+        step.map_err(|_| Refusal::Unavailable)?;
+    }
+    sidecar.hub.present().ok_or(Refusal::Unavailable)
 }
 
 /// What is told of no instance.
