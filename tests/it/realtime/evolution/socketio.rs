@@ -199,16 +199,13 @@ async fn in_global_mode_the_root_hears_all_that_the_key_reaches_also_what_is_mad
     app.instance("stall").await;
     app.sql("insert into postrider.accounts (name) values ('another')")
         .await;
-    app.sql(
-        "insert into postrider.instances (name, account_id) select 'hers', id from postrider.accounts where name = 'another'",
-    )
-    .await;
+    app.instance("another/hers").await;
     let sidecar = global(&app).await;
     let all = options(ACCOUNT, &["websocket"]);
     let mut all = Client::connected(&node, &sidecar, "/", &all).await;
     let own = options(&key(&app, "stall").await, &["polling"]);
     let mut own = Client::connected(&node, &sidecar, "/", &own).await;
-    emit(&app, "hers", "call", 1).await;
+    emit(&app, "another/hers", "call", 1).await;
     emit(&app, INSTANCE, "call", 2).await;
     assert_eq!(all.hears().await, outlined("call", "shop", 2));
     emit(&app, "stall", "order.paid", 3).await;
