@@ -92,6 +92,15 @@ impl Sidecar {
         beginning.unwrap_or(Err(Close::Unavailable))
     }
 
+    /// Where the events are now, for one that has been admitted: while nobody is, the tail rests.
+    pub(super) async fn present(&self) -> Result<Cursor, Close> {
+        if self.hub.present().is_none() {
+            let step = timeout(PATIENCE, self.hub.fresh_step()).await;
+            step.map_err(|_| Close::Unavailable)?;
+        }
+        self.hub.present().ok_or(Close::Unavailable)
+    }
+
     async fn find_beginning(
         &self,
         connection: &Arc<Connection>,

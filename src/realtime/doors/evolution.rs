@@ -8,18 +8,17 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::response::Response;
-use tokio::time::timeout;
 
 use super::caller::{Caller, away, check_origin, profile, query, token};
 use super::refusal::Refusal;
 use crate::db::administration::Instance;
-use crate::db::tail::{Cursor, Origin};
+use crate::db::tail::Origin;
 use crate::dialect::{Dialect, Identity};
 use crate::realtime::evolution::{Everything, NOWHERE, configured};
 use crate::realtime::filter::Filter;
 use crate::realtime::flavor::{Flavor, Profile};
 use crate::realtime::session::{self, Opening};
-use crate::realtime::sidecar::{PATIENCE, Sidecar};
+use crate::realtime::sidecar::Sidecar;
 use crate::realtime::wire::handshake;
 
 /// Opens a socket.
@@ -66,7 +65,9 @@ async fn opening(
         .hub
         .admit(of, &peer.token)
         .map_err(Refusal::NoRoom)?;
-    let origin = present(sidecar).await?;
+    // What is emitted once the client is told that it is connected must not be missed.
+    let present = sidecar.present().await;
+    let present = present.map_err(|_| Refusal::Unavailable)?;
     let (followed, filter, everything) = if let Some(instance) = followed {
         let filter = configured(sidecar, instance.id).await.map_err(away)?;
         (profile(sidecar, &instance), filter, None)
@@ -82,21 +83,12 @@ async fn opening(
         peer,
         flavor: Flavor::Evolution,
         filter,
-        origin: Some(Origin::Cursor(origin)),
+        origin: Some(Origin::Cursor(present)),
         consumer: None,
         acknowledges: None,
         everything,
         admission,
     })
-}
-
-/// Where the events are now. What is emitted once the client is told that it is connected must not be missed.
-async fn present(sidecar: &Sidecar) -> Result<Cursor, Refusal> {
-    if sidecar.hub.present().is_none() {
-        let step = timeout(PATIENCE, sidecar.hub.fresh_step()).await;
-        step.map_err(|_| Refusal::Unavailable)?;
-    }
-    sidecar.hub.present().ok_or(Refusal::Unavailable)
 }
 
 /// What is told of no instance.

@@ -38,7 +38,7 @@ pub(in crate::realtime) struct Everything {
 }
 
 impl Everything {
-    /// Begins with the present.
+    /// Begins with the present. It has been admitted.
     pub(in crate::realtime) async fn begin(
         sidecar: &Arc<Sidecar>,
         reach: Reach,
@@ -59,7 +59,7 @@ impl Everything {
 
     /// Begins feeds of instances that are not known yet.
     async fn look(&mut self) -> Result<(), Close> {
-        let position = self.sidecar.hub.present();
+        let position = self.sidecar.present().await?;
         let origin = self.position.clone().map(Origin::Cursor);
         let mut after = 0;
         loop {
@@ -92,8 +92,7 @@ impl Everything {
                 _ => break,
             }
         }
-        // Without a step nothing was missed, and the next look begins with the present.
-        self.position = position;
+        self.position = Some(position);
         Ok(())
     }
 
