@@ -35,25 +35,26 @@ impl ApiProcess {
                 connections.to_string(),
             ),
         ];
-        Self::start_as(stage, "api", "serving the APIs", &settings).await
+        let token = token::generate(&mut rand::rng());
+        Self::start_as(stage, ("api", "serving the APIs"), token, &settings).await
     }
 
-    /// Starts the sidecar over the stage's database, and waits until it listens.
+    /// Starts the sidecar over the stage's database, for who has this token, and waits until it listens.
     pub(super) async fn start_realtime(
         stage: &Stage,
+        token: SecretString,
         settings: &[(String, String)],
     ) -> anyhow::Result<Self> {
-        Self::start_as(stage, "realtime", "listening: ", settings).await
+        Self::start_as(stage, ("realtime", "listening: "), token, settings).await
     }
 
     /// Starts a role, and waits until it says where it listens, in a message that begins so.
     async fn start_as<N: AsRef<OsStr>, V: AsRef<OsStr>>(
         stage: &Stage,
-        role: &str,
-        said: &str,
+        (role, said): (&str, &str),
+        token: SecretString,
         settings: &[(N, V)],
     ) -> anyhow::Result<Self> {
-        let token = token::generate(&mut rand::rng());
         let mut child = Command::new("/proc/self/exe")
             .args(["serve", "--role", role, "--log-format", "json"])
             .env("DATABASE_URL", &stage.url)
