@@ -41,6 +41,7 @@ select given.later::text as snapshot
   -- While nextval writes to the log it shows a number up to 32 ahead to those who look.
   , (select greatest(sequence.last_value - 33, 0) from postrider.events_id_seq sequence) as last_id
   , (select incarnation.id from postrider.incarnation) as incarnation
+  , (select known.epoch from postrider.epochs known order by known.number desc limit 1) as epoch
   , pg_is_in_recovery() as is_standby
   , (select removed.event_id from postrider.removed_events removed) as removed_id
   , (select removed.xid::text from postrider.removed_events removed) as removed_xid

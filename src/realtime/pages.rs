@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 
 use super::replay::Broken;
 use crate::db::Database;
-use crate::db::tail::{Cursor, Page, Stretch};
+use crate::db::tail::{Cursor, Page};
 
 /// Forgotten pages are looked for when there are so many.
 const KNOWN_MAX: usize = 1024;
@@ -32,15 +32,9 @@ impl Pages {
         from: &Cursor,
     ) -> Result<Arc<Shared>, Broken> {
         let page = self.place((instance, from.to_string()));
-        let stretch = Stretch {
-            earlier: &from.before,
-            later: Some(&from.after),
-            after: from.id,
-            instance: Some(instance),
-        };
         page.get_or_try_init(|| async {
-            let read = database.missed(stretch).await.map_err(Broken::Away)?;
-            read.map_err(|_| Broken::Gap)
+            let read = database.missed(from, Some(instance)).await;
+            read.map_err(Broken::Away)?.map_err(|_| Broken::Gap)
         })
         .await?;
         Ok(page)

@@ -64,16 +64,7 @@ struct Half {
 impl Replay {
     /// From the cursor to the boundary; `missed` is what the ring has, where it has all of it.
     pub(super) fn new(cursor: &Cursor, boundary: &Cursor, missed: Option<Vec<Arc<Entry>>>) -> Self {
-        let first = Cursor {
-            epoch: boundary.epoch,
-            ..cursor.clone()
-        };
-        let second = Cursor {
-            epoch: boundary.epoch,
-            before: cursor.after.clone(),
-            after: boundary.after.clone(),
-            id: 0,
-        };
+        let [first, second] = cursor.stretches_to(boundary);
         let stem = |half: &Cursor| Arc::new(Cursor::stem(half.epoch, &half.before, &half.after));
         let (of_first, of_second) = (stem(&first), stem(&second));
         let Some(mut missed) = missed else {

@@ -53,6 +53,23 @@ impl Cursor {
         }
     }
 
+    /// What lies between here and a later place of the same epoch: the rest of this one's own step, and what came since. Of each,
+    /// what `after` sees and `before` does not, above `id`.
+    pub fn stretches_to(&self, present: &Self) -> [Self; 2] {
+        [
+            Self {
+                epoch: present.epoch,
+                ..self.clone()
+            },
+            Self {
+                epoch: present.epoch,
+                before: self.after.clone(),
+                after: present.after.clone(),
+                id: 0,
+            },
+        ]
+    }
+
     /// Whether it has this event behind it.
     pub fn has_read(&self, xid: u64, id: i64) -> bool {
         self.before.sees(xid) || (id <= self.id && self.after.sees(xid))

@@ -55,7 +55,8 @@
 //! Postgres hands out transaction ids again whose WAL was not flushed (asynchronous commits suffice): a snapshot that
 //! counts them as finished would hide their second life. That happened in 41 of 54 crashes, with system identifier,
 //! timeline and start time unchanged. So an unlogged table holds an incarnation, which a crash or a promotion empties and a
-//! clean restart keeps. Every step reads it, in the statement itself.
+//! clean restart keeps. Every step reads it, in the statement itself; and so does every page of what a reader missed: an epoch
+//! that ended meanwhile is not read from any more.
 //!
 //! Let R be the first id after the crash. Everything that survived has an xid below R, everything new has one from R on.
 //! So a snapshot S from before, cut off at R ([`Snapshot::before`]), sees exactly what it saw and what survived, and
@@ -89,7 +90,7 @@ mod snapshot;
 
 pub use cursor::{Cursor, Epoch, NotACursor, Stem};
 pub use marks::{DatedMark, Mark};
-pub use read::{Event, PAGE_ROWS, Stretch};
+pub use read::{Event, PAGE_ROWS};
 pub use resume::{Gap, Origin, Page, earliest};
 pub use snapshot::{NotASnapshot, Snapshot};
 
@@ -105,7 +106,7 @@ use uuid::Uuid;
 
 use self::epoch::{NOT_NOW, Place, arrive, enter, standby};
 use self::marks::Marks;
-use self::read::{Read, parse, read, xid};
+use self::read::{Read, Stretch, parse, read, xid};
 use super::statements::begin_with;
 use super::{Error, Line, Route};
 

@@ -6,6 +6,7 @@ use sqlx::{Executor, FromRow, Row};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::cursor::Epoch;
 use super::marks::{Mark, Marks};
 use super::snapshot::Snapshot;
 use crate::db::Error;
@@ -47,15 +48,15 @@ impl Event {
 
 /// What is to be read: what `later` sees and `earlier` does not, above id `after`.
 #[derive(Debug, Clone, Copy)]
-pub struct Stretch<'a> {
+pub(super) struct Stretch<'a> {
     /// All that this one sees has been read.
-    pub earlier: &'a Snapshot,
+    pub(super) earlier: &'a Snapshot,
     /// The end; none: the present.
-    pub later: Option<&'a Snapshot>,
+    pub(super) later: Option<&'a Snapshot>,
     /// Up to this id it has been read.
-    pub after: i64,
+    pub(super) after: i64,
     /// Of one instance, or of all.
-    pub instance: Option<i64>,
+    pub(super) instance: Option<i64>,
 }
 
 /// A page, and how things stood when it was read.
@@ -77,6 +78,8 @@ pub(super) struct Read {
     pub(super) taken_at: OffsetDateTime,
     /// The incarnation; none after a crash, until somebody writes it down.
     pub(super) incarnation: Option<Uuid>,
+    /// The epoch entered last.
+    pub(super) epoch: Option<Epoch>,
     /// Whether the server only follows another one, and so knows no running transactions.
     pub(super) is_standby: bool,
 }
@@ -146,6 +149,7 @@ impl FromRow<'_, PgRow> for Read {
             last_id: row.try_get("last_id")?,
             taken_at: row.try_get("read_at")?,
             incarnation: row.try_get("incarnation")?,
+            epoch: row.try_get::<Option<i64>, _>("epoch")?.map(Epoch),
             is_standby: row.try_get("is_standby")?,
         })
     }

@@ -4,6 +4,7 @@ use sqlx::Row;
 use time::OffsetDateTime;
 
 use super::cursor::{Cursor, Epoch};
+use super::epoch::NOT_NOW;
 use super::marks::{DatedMark, Marks};
 use super::read::{Event, Stretch, parse, read, xid};
 use super::snapshot::Snapshot;
@@ -178,9 +179,30 @@ impl Database {
         })
     }
 
-    /// A page of what a reader of one instance missed, or an honest word that some of it is gone.
-    pub async fn missed(&self, stretch: Stretch<'_>) -> Result<Result<Page, Gap>, Error> {
+    /// A page of what `after` sees and `before` does not, above the cursor's id, of one instance or of all; or an honest word
+    /// that some of it is gone. An error where the cursor's epoch has ended: its transaction ids may mean others now, and
+    /// whoever reads has to [`locate`](Self::locate) it anew.
+    pub async fn missed(
+        &self,
+        from: &Cursor,
+        instance: Option<i64>,
+    ) -> Result<Result<Page, Gap>, Error> {
+        let stretch = Stretch {
+            earlier: &from.before,
+            later: Some(&from.after),
+            after: from.id,
+            instance,
+        };
         let read = answered(read(self.pool(), stretch, &Marks::default(), true)).await?;
+        // Without an incarnation there was a crash of which nobody has taken note yet.
+        if read.incarnation.is_none() || read.epoch != Some(from.epoch) {
+            return Err(Error::Refused {
+                code: NOT_NOW.to_owned(),
+                message: "the server crashed or was replaced while what a reader missed was read"
+                    .to_owned(),
+                hint: Some("Resume again, with the last cursor.".to_owned()),
+            });
+        }
         Ok(if read.gap {
             Err(Gap::Removed)
         } else {

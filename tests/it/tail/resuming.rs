@@ -1,6 +1,6 @@
 //! Going on from a cursor, an event's id, a time, or the start.
 
-use postrider::db::tail::{Cursor, Gap, Origin, Snapshot, Stretch, Tail, earliest};
+use postrider::db::tail::{Cursor, Gap, Origin, Tail, earliest};
 use postrider::db::{Database, Purpose};
 use sqlx::{Connection, Executor, PgConnection};
 use time::OffsetDateTime;
@@ -17,23 +17,13 @@ pub(super) async fn resume(
 ) -> Result<Vec<i64>, Gap> {
     let present = tail.position().unwrap();
     let cursor = database.locate(&origin, &present).await.unwrap()?;
-    let halves: [(&Snapshot, &Snapshot, i64); 2] = [
-        (&cursor.before, &cursor.after, cursor.id),
-        (&cursor.after, &present.after, 0),
-    ];
     let mut ids = Vec::new();
-    for (earlier, later, mut after) in halves {
+    for mut from in cursor.stretches_to(&present) {
         loop {
-            let stretch = Stretch {
-                earlier,
-                later: Some(later),
-                after,
-                instance: None,
-            };
-            let page = database.missed(stretch).await.unwrap()?;
+            let page = database.missed(&from, None).await.unwrap()?;
             ids.extend(page.events.iter().map(|event| event.id));
             match page.events.last().filter(|_| page.more) {
-                Some(last) => after = last.id,
+                Some(last) => from.id = last.id,
                 None => break,
             }
         }
@@ -44,6 +34,30 @@ pub(super) async fn resume(
 /// A database to resume with.
 pub(super) fn reader(app: &TestApp) -> Database {
     Database::open(app.options(), Purpose::Worker, 4)
+}
+
+#[tokio::test]
+async fn what_was_missed_is_not_read_by_transaction_ids_of_before_a_crash() {
+    let app = TestApp::start().await;
+    let database = reader(&app);
+    let mut tail = Tail::new(app.options());
+    let mut writer = PgConnection::connect_with(&app.options()).await.unwrap();
+    emit(&mut writer).await;
+    read_all(&mut tail).await;
+    let cursor = tail.position().unwrap();
+    let missed = [emit(&mut writer).await, emit(&mut writer).await];
+    read_all(&mut tail).await;
+    let [_, since] = cursor.stretches_to(&tail.position().unwrap());
+    assert!(database.missed(&since, None).await.is_ok());
+    // What a crash does to an unlogged table.
+    app.sql("delete from postrider.incarnation").await;
+    assert!(database.missed(&since, None).await.is_err());
+    // Nor once somebody else has taken note of it.
+    read_all(&mut Tail::new(app.options())).await;
+    assert!(database.missed(&since, None).await.is_err());
+    read_all(&mut tail).await;
+    let resumed = resume(&database, &tail, Origin::Cursor(cursor)).await;
+    assert_eq!(resumed.unwrap(), missed);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use postrider::db::tail::{Cursor, Event, Gap, Origin, Snapshot, Stretch, Tail};
+use postrider::db::tail::{Cursor, Event, Gap, Origin, Tail};
 use postrider::db::{Database, Purpose};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -148,33 +148,21 @@ async fn come_back(database: &Database, tail: &Tail, follower: &mut Follower) ->
         return false;
     };
     let cursor = located.expect("the cursor is known, over whatever crashes");
-    let halves: [(&Snapshot, &Snapshot, i64); 2] = [
-        (&cursor.before, &cursor.after, cursor.id),
-        (&cursor.after, &present.after, 0),
-    ];
-    for (earlier, later, mut after) in halves {
+    for mut from in cursor.stretches_to(&present) {
         loop {
-            let stretch = Stretch {
-                earlier,
-                later: Some(later),
-                after,
-                instance: None,
-            };
-            let Ok(missed) = database.missed(stretch).await else {
+            let Ok(missed) = database.missed(&from, None).await else {
                 return false;
             };
             let page = missed.unwrap_or_else(|gap: Gap| panic!("nothing was removed: {gap:?}"));
             for event in &page.events {
                 follower.seen.add(event);
                 follower.cursor = Cursor {
-                    epoch: present.epoch,
-                    before: earlier.clone(),
-                    after: later.clone(),
                     id: event.id,
+                    ..from.clone()
                 };
             }
             match page.events.last().filter(|_| page.more) {
-                Some(last) => after = last.id,
+                Some(last) => from.id = last.id,
                 None => break,
             }
         }
