@@ -453,7 +453,7 @@ async fn an_endpoint_whose_url_cannot_be_parsed_waits_for_its_correction_and_dis
 #[tokio::test]
 async fn an_attempt_may_take_longer_than_the_lease_is_when_it_is_claimed() {
     let app = TestApp::start().await;
-    let slow = Answer::ok().after(Duration::from_secs(3));
+    let slow = Answer::ok().after(Duration::from_secs(10));
     let endpoint = app
         .endpoint("slow")
         .answering(slow)
@@ -463,7 +463,7 @@ async fn an_attempt_may_take_longer_than_the_lease_is_when_it_is_claimed() {
     let worker = app
         .worker()
         .set("worker.timeout_ms", 500)
-        .set("worker.lease_s", 1)
+        .set("worker.lease_s", 5)
         .start()
         .await;
     let events = app.emit_many(5).await;

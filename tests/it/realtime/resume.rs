@@ -25,6 +25,7 @@ async fn three(app: &TestApp, sidecar: &Sidecar) -> Vec<(String, String)> {
     for number in 1..=3 {
         emit(app, number).await;
         let event = client.event().await;
+        app.behind_everybody().await;
         let text = |key: &str| event[key].as_str().unwrap().to_owned();
         known.push((text("id"), text("cursor")));
     }

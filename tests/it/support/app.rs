@@ -252,6 +252,18 @@ impl TestApp {
         .await
     }
 
+    /// Waits until all that was emitted is behind every transaction of the server, which the tests share: a reader's position
+    /// leaves open what began before it and has not ended.
+    pub(crate) async fn behind_everybody(&self) {
+        until("what was emitted is behind everybody", PATIENCE, async || {
+            self.value::<bool>(
+                "select pg_snapshot_xmin(pg_current_snapshot()) > coalesce((select event.xid from postrider.events event order by event.xid desc limit 1), '0')",
+            )
+            .await
+        })
+        .await;
+    }
+
     /// Checks that every one of these events was seen by the endpoint's receiver; answers with how many came twice.
     #[expect(clippy::unused_self, reason = "it reads best as a word of the app")]
     pub(crate) fn assert_seen(&self, endpoint: &Endpoint, events: &[String]) -> usize {
