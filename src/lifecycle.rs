@@ -115,26 +115,29 @@ impl Tasks {
         self.soft.cancel();
     }
 
-    /// Runs a task to its end and notes a failure.
-    async fn watch<F: Future<Output: Finish>>(self, name: &'static str, task: F) {
+    /// Runs a task to its end and notes a failure. No async function: such a one would keep a task twice, once as its
+    /// argument and once as what it awaits, and there are thousands of them.
+    fn watch<F: Future<Output: Finish>>(
+        self,
+        name: &'static str,
+        task: F,
+    ) -> impl Future<Output = ()> + use<F> {
         self.count(name, 1);
-        match AssertUnwindSafe(task)
-            .catch_unwind()
-            .await
-            .map(Finish::failure)
-        {
-            Ok(None) => {}
-            Ok(Some(failure)) => {
-                tracing::error!(task.name = name, error = %Causes(&*failure), "a task failed, shutting down");
-                self.fail();
+        AssertUnwindSafe(task).catch_unwind().map(move |ended| {
+            match ended.map(Finish::failure) {
+                Ok(None) => {}
+                Ok(Some(failure)) => {
+                    tracing::error!(task.name = name, error = %Causes(&*failure), "a task failed, shutting down");
+                    self.fail();
+                }
+                Err(_) => {
+                    // The panic itself was logged where it happened.
+                    tracing::error!(task.name = name, "a task panicked, shutting down");
+                    self.fail();
+                }
             }
-            Err(_) => {
-                // The panic itself was logged where it happened.
-                tracing::error!(task.name = name, "a task panicked, shutting down");
-                self.fail();
-            }
-        }
-        self.count(name, -1);
+            self.count(name, -1);
+        })
     }
 
     /// Notes that the process has failed.

@@ -35,6 +35,7 @@ mod follow;
 pub mod hub;
 mod ledger;
 mod lookups;
+pub mod opening;
 mod pages;
 mod protocol;
 mod pulse;
@@ -50,8 +51,8 @@ mod writers;
 
 pub use flavor::Flavor;
 pub use hub::Hub;
+pub use opening::Opening;
 pub use pulse::Heartbeat;
-pub use session::Opening;
 pub use sidecar::Sidecar;
 
 use std::sync::Arc;

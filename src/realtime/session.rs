@@ -1,4 +1,7 @@
 //! A WebSocket from its upgrade to its end: one task, asleep but for what its client sends and what the socket did not take.
+//!
+//! Nearly all of them are asleep nearly all the time, so what a task does now and then is boxed while it is done: what it
+//! holds while it sleeps is its wait, and little else.
 
 use std::io;
 use std::net::Shutdown;
@@ -7,9 +10,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
-use hyper_util::server::conn::auto::upgrade::{Parts, downcast};
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -17,12 +17,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::close::Close;
-use super::connection::{Connection, Outlet, Peer};
-use super::evolution::{Everything, Outflow, Sink};
-use super::filter::Filter;
-use super::flavor::{Flavor, Profile};
+use super::connection::{Connection, Outlet};
+use super::flavor::Flavor;
 use super::hub::Admission;
-use super::ledger::Ledger;
+use super::opening::Opening;
 use super::protocol;
 use super::replay::{Broken, Replay};
 use super::sidecar::Sidecar;
@@ -32,7 +30,6 @@ use super::wire::handshake::Upgrade;
 use super::wire::parse::{Message, Parser};
 use crate::causes::Causes;
 use crate::db::consumers::Consumer;
-use crate::db::tail::Origin;
 
 /// Read at once. On the stack: an idle connection holds no buffer.
 const READ_BYTES: usize = 4096;
@@ -45,155 +42,40 @@ const ACKNOWLEDGING_MAX: Duration = Duration::from_secs(10);
 /// Events that are read at once to be sent once more.
 const AGAIN_AT_ONCE: usize = 16;
 
-/// A connection as its door lets it in.
-#[derive(Debug)]
-pub struct Opening {
-    /// What it follows: the private key and what envelopes tell of it.
-    pub instance: (i64, Profile),
-    /// Who.
-    pub peer: Peer,
-    /// In which form.
-    pub flavor: Flavor,
-    /// What it wants.
-    pub filter: Filter,
-    /// Where it begins; none: with the present.
-    pub origin: Option<Origin>,
-    /// The durable consumer it is.
-    pub consumer: Option<Consumer>,
-    /// Whether it acknowledges event by event, and what it has not.
-    pub acknowledges: Option<Acknowledging>,
-    /// Other instances whose events it hears.
-    pub(super) everything: Option<Everything>,
-    /// Its place among the connections.
-    pub admission: Admission,
-}
-
-/// A client that acknowledges event by event.
-#[derive(Debug)]
-pub struct Acknowledging {
-    /// What it has yet to acknowledge.
-    pub(super) ledger: Box<Ledger>,
-    /// Events to be sent once more, before all others.
-    pub(super) again: Vec<i64>,
-}
-
 /// What the task has.
-struct Session {
-    sidecar: Arc<Sidecar>,
-    connection: Arc<Connection>,
-    parser: Parser,
+pub(super) struct Session {
+    pub(super) sidecar: Arc<Sidecar>,
+    pub(super) connection: Arc<Connection>,
+    pub(super) parser: Parser,
     /// Events to be sent once more, before the rest.
-    again: Vec<i64>,
-    replay: Option<Replay>,
-    consumer: Option<Consumer>,
+    pub(super) again: Vec<i64>,
+    pub(super) replay: Option<Box<Replay>>,
+    pub(super) consumer: Option<Box<Consumer>>,
     /// The other end has closed, or is gone.
-    left: bool,
+    pub(super) left: bool,
+    /// Cancelled at its end, where others feed it.
+    pub(super) gone: Option<CancellationToken>,
+    /// Its place among the connections.
+    pub(super) _admission: Admission,
 }
 
 /// Serves a socket once its upgrade is through.
-pub(super) async fn serve(sidecar: Arc<Sidecar>, upgrade: Upgrade, opening: Opening) {
-    let compressed = upgrade.deflate.is_some();
-    let Some(parts) = socket(upgrade.on).await else {
-        if let Some(acknowledging) = opening.acknowledges {
-            sidecar
-                .claims
-                .give_back(&sidecar, &acknowledging.ledger)
-                .await;
+pub(super) fn serve(
+    sidecar: Arc<Sidecar>,
+    upgrade: Upgrade,
+    opening: Opening,
+) -> impl Future<Output = ()> + Send + 'static {
+    // Not an async function, which would keep its arguments to its end.
+    let opened = Box::pin(opening.open(sidecar, upgrade));
+    async move {
+        if let Some(mut session) = opened.await {
+            session.run().await;
+            Box::pin(session.end()).await;
         }
-        return;
-    };
-    let outlet = Outlet::Socket(parts.io.into_inner());
-    let connection = sidecar.hub.connect(
-        opening.instance,
-        opening.peer,
-        opening.flavor,
-        (outlet, Arc::new(opening.filter)),
-    );
-    connection.compressed.store(compressed, Ordering::Relaxed);
-    connection.hear(sidecar.clock.now());
-    sidecar.hub.turn_away_late(&connection);
-    let mut session = Session {
-        sidecar: Arc::clone(&sidecar),
-        connection: Arc::clone(&connection),
-        parser: Parser::new(compressed),
-        again: Vec::new(),
-        replay: None,
-        consumer: opening.consumer,
-        left: false,
-    };
-    if let Some(acknowledging) = opening.acknowledges {
-        connection.out().ledger = Some(acknowledging.ledger);
-        session.again = acknowledging.again;
     }
-    if let Some(consumer) = &session.consumer
-        && let Some(loser) = sidecar.acks.hold(consumer, connection.id)
-    {
-        sidecar.hub.close(loser, Close::Replaced);
-    }
-    let gone = CancellationToken::new();
-    if let Some(everything) = opening.everything {
-        let sink = Sink {
-            outflow: Outflow::Socket(Arc::clone(&connection)),
-            gone: gone.clone(),
-            is_shared: true,
-        };
-        sidecar.tasks.spawn("socket feeds", everything.run(sink));
-    }
-    if session.begin(opening.origin.as_ref()).await {
-        session.take_in(&parts.read_buf);
-        session.run().await;
-    }
-    gone.cancel();
-    sidecar.claims.leave(&sidecar, &connection).await;
-    session.end().await;
-    if let Some(consumer) = &session.consumer {
-        sidecar.acks.release(consumer);
-    }
-    sidecar.hub.forget(&connection);
-    drop(opening.admission);
-}
-
-/// The connection behind an upgrade, and what was read of it already. None where the client left before.
-async fn socket(upgrade: OnUpgrade) -> Option<Parts<TokioIo<TcpStream>>> {
-    let parts = downcast::<TokioIo<TcpStream>>(upgrade.await.ok()?);
-    if parts.is_err() {
-        tracing::error!("an upgraded connection is no TCP stream: it cannot be served");
-    }
-    parts.ok()
 }
 
 impl Session {
-    /// Attaches it. False where that cannot be.
-    async fn begin(&mut self, origin: Option<&Origin>) -> bool {
-        let beginning = match self.sidecar.begin(&self.connection, origin).await {
-            Ok(beginning) => beginning,
-            Err(close) => {
-                self.connection.close(close);
-                return false;
-            }
-        };
-        if let Some(consumer) = &self.consumer
-            && beginning.gap.is_none()
-        {
-            // Its position is where it begins. Else what it was sent, and did not acknowledge, would not come again.
-            let position = beginning.position.to_string();
-            let (acks, database) = (&self.sidecar.acks, &self.sidecar.database);
-            acks.acknowledge(consumer, self.connection.id, position);
-            acks.flush(database, &self.sidecar.hub).await;
-        }
-        if self.connection.flavor == Flavor::Stream {
-            self.connection.send(protocol::position_frame(&beginning));
-        } else if beginning.gap.is_some() {
-            self.connection.close(Close::Expired);
-            return false;
-        }
-        self.replay = beginning.replay;
-        if self.replay.is_none() {
-            self.connection.go_live();
-        }
-        true
-    }
-
     /// Sends some of the events that were not acknowledged once more.
     async fn send_again(&mut self) {
         let rest = self.again.split_off(self.again.len().min(AGAIN_AT_ONCE));
@@ -223,17 +105,22 @@ impl Session {
     async fn run(&mut self) {
         while !self.left && !self.connection.is_ending() {
             if self.replay.is_some() && self.connection.queued() == 0 {
-                if !self.again.is_empty() {
-                    self.send_again().await;
-                } else if self.has_room() {
-                    self.replay_more().await;
-                } else if timeout(ACKNOWLEDGING_MAX, self.wait()).await.is_err() {
-                    // It acknowledges nothing: it will be sent all of this again, but it is not kept waiting.
-                    self.freeze();
-                }
-                continue;
+                Box::pin(self.catch_up()).await;
+            } else {
+                self.wait().await;
             }
-            self.wait().await;
+        }
+    }
+
+    /// The next of what comes before the present.
+    async fn catch_up(&mut self) {
+        if !self.again.is_empty() {
+            self.send_again().await;
+        } else if self.has_room() {
+            self.replay_more().await;
+        } else if timeout(ACKNOWLEDGING_MAX, self.wait()).await.is_err() {
+            // It acknowledges nothing: it will be sent all of this again, but it is not kept waiting.
+            self.freeze();
         }
     }
 
@@ -310,7 +197,8 @@ impl Session {
             connection = self.connection.id,
             "events were removed before a client acknowledged them: it goes on with the oldest there is"
         );
-        self.replay = self.replay.take().and_then(Replay::anew);
+        let replay = self.replay.take();
+        self.replay = replay.and_then(|replay| replay.anew()).map(Box::new);
         if self.replay.is_none() {
             self.connection.close(Close::Expired);
         }
@@ -325,7 +213,7 @@ impl Session {
         self.connection.close(Close::Expired);
     }
 
-    /// Reads what has come.
+    /// Reads what has come, into a buffer on the stack: who sends nothing holds none.
     fn read(&mut self, stream: &TcpStream) {
         let mut buffer = [0; READ_BYTES];
         match stream.try_read(&mut buffer) {
@@ -337,7 +225,7 @@ impl Session {
     }
 
     /// Takes in what a client sent.
-    fn take_in(&mut self, bytes: &[u8]) {
+    pub(super) fn take_in(&mut self, bytes: &[u8]) {
         let mut messages = Vec::new();
         let fed = self
             .parser
@@ -380,7 +268,7 @@ impl Session {
     fn obey(&self, text: &str) -> Option<Bytes> {
         match self.connection.flavor {
             Flavor::Stream => {
-                let consumer = self.consumer.as_ref();
+                let consumer = self.consumer.as_deref();
                 protocol::obey(&self.sidecar, &self.connection, consumer, text)
             }
             Flavor::Vzaps => {
@@ -396,36 +284,57 @@ impl Session {
         }
     }
 
-    /// Sends what is left, and waits a moment for the other end to close as well.
-    async fn end(&mut self) {
-        let connection = Arc::clone(&self.connection);
-        let closing = async {
-            let Outlet::Socket(stream) = &connection.outlet else {
-                return;
-            };
-            while self.connection.queued() > 0 && !self.connection.out().closed {
-                if stream.writable().await.is_err() {
-                    return;
-                }
-                self.connection.unblock();
-            }
-            // Nothing more comes: who waits for the end, as clients do, need not wait for our patience.
-            drop(SockRef::from(stream).shutdown(Shutdown::Write));
-            let mut buffer = [0; READ_BYTES];
-            while !self.left && !self.connection.out().closed {
-                if stream.readable().await.is_err() {
-                    return;
-                }
-                match stream.try_read(&mut buffer) {
-                    Ok(0) => return,
-                    // It answers our close frame, or sends what it had begun, acknowledgements for one: the end comes soon.
-                    Ok(count) => self.take_in(&buffer[..count]),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(_) => return,
-                }
-            }
-        };
-        drop(timeout(CLOSING_MAX, closing).await);
+    /// Gives back what it held, and closes.
+    async fn end(mut self) {
+        if let Some(gone) = self.gone.take() {
+            gone.cancel();
+        }
+        let sidecar = Arc::clone(&self.sidecar);
+        sidecar.claims.leave(&sidecar, &self.connection).await;
+        drop(timeout(CLOSING_MAX, self.close()).await);
         self.connection.heard.store(0, Ordering::Relaxed);
+        if let Some(consumer) = &self.consumer {
+            sidecar.acks.release(consumer);
+        }
+        sidecar.hub.forget(&self.connection);
+    }
+
+    /// Sends what is left, and waits for the other end to close as well.
+    async fn close(&mut self) {
+        let connection = Arc::clone(&self.connection);
+        let Outlet::Socket(stream) = &connection.outlet else {
+            return;
+        };
+        while connection.queued() > 0 && !connection.out().closed {
+            if stream.writable().await.is_err() {
+                return;
+            }
+            connection.unblock();
+        }
+        // Nothing more comes: who waits for the end, as clients do, need not wait for our patience.
+        drop(SockRef::from(stream).shutdown(Shutdown::Write));
+        while !self.left && !connection.out().closed {
+            if stream.readable().await.is_err() {
+                return;
+            }
+            // It answers our close frame, or sends what it had begun, acknowledgements for one: the end comes soon.
+            self.read(stream);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::serve;
+
+    /// How large what a function makes is.
+    const fn size_of_made<A, B, C, F>(_: fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connection_that_waits_holds_less_than_a_kilobyte() {
+        let bytes = size_of_made(serve);
+        assert!(bytes < 1024, "{bytes}");
     }
 }

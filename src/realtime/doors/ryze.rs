@@ -17,7 +17,8 @@ use crate::dialect::Dialect;
 use crate::model::{Allowance, Limit};
 use crate::realtime::filter::Filter;
 use crate::realtime::flavor::Flavor;
-use crate::realtime::session::{self, Opening};
+use crate::realtime::opening::Opening;
+use crate::realtime::session;
 use crate::realtime::sidecar::Sidecar;
 use crate::realtime::wire::handshake::{self, Asked};
 

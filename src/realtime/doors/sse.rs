@@ -14,9 +14,9 @@ use crate::db::tail::Origin;
 use crate::realtime::close::Close;
 use crate::realtime::connection::{Connection, Outlet};
 use crate::realtime::hub::Admission;
+use crate::realtime::opening::Opening;
 use crate::realtime::protocol;
 use crate::realtime::replay::{Broken, Replay};
-use crate::realtime::session::Opening;
 use crate::realtime::sidecar::Sidecar;
 
 /// A stream being sent. Dropped when its client leaves.

@@ -20,8 +20,9 @@ use crate::db::tail::Origin;
 use crate::dialect::Dialect;
 use crate::realtime::filter::Filter;
 use crate::realtime::flavor::Flavor;
+use crate::realtime::opening::Opening;
 use crate::realtime::protocol::TYPES_MAX;
-use crate::realtime::session::{self, Opening};
+use crate::realtime::session;
 use crate::realtime::sidecar::Sidecar;
 use crate::realtime::wire::handshake;
 

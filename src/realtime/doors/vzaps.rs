@@ -24,8 +24,9 @@ use crate::dialect::Dialect;
 use crate::realtime::claims::Wanted;
 use crate::realtime::filter::Filter;
 use crate::realtime::flavor::Flavor;
+use crate::realtime::opening::{Acknowledging, Opening};
 use crate::realtime::protocol::TYPES_MAX;
-use crate::realtime::session::{self, Acknowledging, Opening};
+use crate::realtime::session;
 use crate::realtime::sidecar::{PATIENCE, Sidecar};
 use crate::realtime::wire::handshake;
 
@@ -41,7 +42,10 @@ pub(super) async fn open(State(sidecar): State<Arc<Sidecar>>, mut request: Reque
     let (answer, answered) = oneshot::channel();
     let serving = Arc::clone(&sidecar);
     sidecar.tasks.spawn("socket", async move {
-        match opening(&serving, &parts).await {
+        let opened = Box::pin(opening(&serving, &parts)).await;
+        // It holds the buffer that the request was read into.
+        drop(parts);
+        match opened {
             Ok(opening) => {
                 drop(answer.send(Ok(())));
                 session::serve(serving, asked.upgrade, opening).await;
