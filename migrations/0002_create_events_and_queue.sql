@@ -197,5 +197,5 @@ comment on table postrider.queue_depth_snapshot is 'One row: the snapshot up to 
 comment on column postrider.queue_depth_snapshot.one is 'Always true: there is one row.';
 comment on column postrider.queue_depth_snapshot.snap is 'Everything visible in it has been added up.';
 comment on column postrider.queue_depth_snapshot.at is 'When it was taken.';
-comment on column postrider.queue_depth_snapshot.oldest_due_at is 'The oldest due row that nobody held then.';
+comment on column postrider.queue_depth_snapshot.oldest_due_at is 'The oldest due row that nobody held then, and that did not wait for an endpoint which is paused or does not answer.';
 insert into postrider.queue_depth_snapshot (snap, at) values (pg_current_snapshot(), now());

@@ -21,17 +21,50 @@ exception
 end $$;
 comment on function postrider.create_instance(text, text, text) is 'Creates an instance, of an account where its name begins with the account''s and a slash, else of the account "default"; its token is made up unless given. Returns its public id.';
 
+-- Deleting is quick, however much is pending: the endpoint is gone when it returns, so that nothing more is delivered to it. What is
+-- pending for it is buried at once where that is little, and else by maintenance, in steps; a worker that meets such a row buries it.
+create table postrider.deleted_endpoints (
+  endpoint_id bigint primary key
+, why text not null
+, deleted_at timestamptz not null default now()
+);
+comment on table postrider.deleted_endpoints is 'Endpoints that are gone and of which deliveries may still be pending: maintenance moves those to the dead letters.';
+comment on column postrider.deleted_endpoints.endpoint_id is 'What the endpoint''s id was.';
+comment on column postrider.deleted_endpoints.why is 'What the dead letters say.';
+comment on column postrider.deleted_endpoints.deleted_at is 'When it was deleted.';
+
+create function postrider.bury_pending(endpoint bigint, why text) returns void
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  looked_at bigint;
+  buried bigint;
+begin
+  with head as materialized (
+    select q.id, q.endpoint_id, q.lease_token from postrider.webhook_queue q
+    where q.lane = (hashint8(endpoint) & 63)::smallint and q.status = 'pending' order by q.next_retry_at, q.id limit 5000
+  ), moved as (
+    update postrider.webhook_queue q set status = 'failed', last_error = why
+    where q.id = any (array(select h.id from head h where h.endpoint_id = endpoint order by h.lease_token limit 1000)) -- first what workers have
+      and q.status || '' = 'pending'
+    returning q.id
+  )
+  select (select count(*) from head), (select count(*) from moved) into looked_at, buried;
+  if looked_at = 5000 or buried = 1000 then
+    insert into postrider.deleted_endpoints (endpoint_id, why) values (endpoint, bury_pending.why) on conflict do nothing;
+  end if;
+end $$;
+comment on function postrider.bury_pending(bigint, text) is 'Moves what is pending for an endpoint that is being deleted to the dead letters, or leaves it to maintenance. Internal.';
+
 create function postrider.delete_instance(name text) returns boolean
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  update postrider.webhook_queue q set status = 'failed', last_error = 'the instance was deleted'
+  perform postrider.bury_pending(e.id, 'the instance was deleted')
   from postrider.instances i join postrider.endpoints e on e.instance_id = i.id
-  where i.name = delete_instance.name and q.endpoint_id = e.id and q.status = 'pending'
-    and q.lane = e.lane;
+  where i.name = delete_instance.name and e.channel = 'webhook';
   delete from postrider.instances i where i.name = delete_instance.name;
   return found;
 end $$;
-comment on function postrider.delete_instance(text) is 'Deletes an instance and its endpoints; what was pending for them goes to the dead letters. False when there is none.';
+comment on function postrider.delete_instance(text) is 'Deletes an instance and its endpoints; what is pending for them goes to the dead letters. False when there is none.';
 
 create function postrider.endpoint_of(instance text, label text) returns bigint
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -184,12 +217,11 @@ comment on function postrider.set_endpoint_state(bigint, text, text) is 'Enables
 create function postrider.delete_endpoint(endpoint bigint) returns boolean
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  update postrider.webhook_queue q set status = 'failed', last_error = 'the endpoint was deleted'
-  where q.lane = (hashint8(endpoint) & 63)::smallint and q.endpoint_id = endpoint and q.status = 'pending';
+  perform postrider.bury_pending(e.id, 'the endpoint was deleted') from postrider.endpoints e where e.id = endpoint;
   delete from postrider.endpoints e where e.id = endpoint;
   return found;
 end $$;
-comment on function postrider.delete_endpoint(bigint) is 'Deletes an endpoint; what was pending for it goes to the dead letters. False when there is none.';
+comment on function postrider.delete_endpoint(bigint) is 'Deletes an endpoint: nothing is delivered to it any more. What is pending for it goes to the dead letters: at once where that is little, else within seconds. False when there is none.';
 
 create view postrider.endpoint_list as
 select e.id, i.name as instance, e.label, e.channel, e.dialect, e.url, e.events, e.by_events, e.media_base64
@@ -221,7 +253,7 @@ create view postrider.queue_stats as
 select d.channel, d.status, d.rows, s.at as as_of, s.oldest_due_at
 from postrider.queue_depth d cross join postrider.queue_depth_snapshot s
 where d.rows <> 0;
-comment on view postrider.queue_stats is 'Rows of the queue by channel and status, a few seconds old and cheap at any size; oldest_due_at is the oldest due delivery that nobody held.';
+comment on view postrider.queue_stats is 'Rows of the queue by channel and status, a few seconds old and cheap at any size; oldest_due_at is the oldest due delivery that nobody held, and whose endpoint is enabled and answers.';
 
 create function postrider.requeue(
   instance text default null, endpoint bigint default null, ids bigint[] default null
@@ -304,11 +336,18 @@ begin
   insert into postrider.queue_depth as d (channel, status, rows)
   select f.channel, f.status, sum(f.change) from fresh f group by f.channel, f.status
   on conflict (channel, status) do update set rows = d.rows + excluded.rows;
+  -- What waits for an endpoint that is paused or does not answer is not late. The first rows of each lane are looked at and no more:
+  -- where all of those wait for such endpoints, nothing is said about the lane.
   update postrider.queue_depth_snapshot set snap = present, at = now(), oldest_due_at = (
     select min(head.next_retry_at) from generate_series(0, 63) as l(lane) cross join lateral (
-      select q.next_retry_at from postrider.webhook_queue q
-      where q.status = 'pending' and q.lane = l.lane::smallint and q.next_retry_at <= now() and (q.lease_until is null or q.lease_until < now())
-      order by q.next_retry_at, q.id limit 1) head);
+      select due.next_retry_at from (
+        select q.next_retry_at, q.id, q.endpoint_id from postrider.webhook_queue q
+        where q.status = 'pending' and q.lane = l.lane::smallint and q.next_retry_at <= now() and (q.lease_until is null or q.lease_until < now())
+        order by q.next_retry_at, q.id limit 100
+      ) due
+      where not exists (select from postrider.endpoints e where e.id = due.endpoint_id and e.state <> 'enabled')
+        and not exists (select from postrider.endpoint_health h where h.endpoint_id = due.endpoint_id and h.failing_since is not null)
+      order by due.next_retry_at, due.id limit 1) head);
 end $$;
 comment on function postrider.add_up_queue_depth() is 'Brings queue_depth up to date. Called by maintenance every few seconds.';
 

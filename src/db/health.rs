@@ -14,7 +14,7 @@ impl Database {
         sqlx::query(
             "-- health.mark_held: rows of these endpoints are set aside
             insert into postrider.endpoint_health (endpoint_id, held_since)
-            select endpoint.id, now() from postrider.endpoints endpoint where endpoint.id = any ($1)
+            select endpoint.id, now() from postrider.endpoints endpoint where endpoint.id = any ($1) order by endpoint.id for key share
             on conflict (endpoint_id) do update set held_since = excluded.held_since
               where endpoint_health.held_since is null",
         )
@@ -41,9 +41,9 @@ impl Database {
             .await
             .map_err(Error::doing("note a failing endpoint"))?;
         let noted: Option<(bool, i16, f64, String, String, String)> = sqlx::query_as(
-            "-- health.failed: an endpoint fails, since when and how far on the way to being paused
+            "-- health.failed: an endpoint fails, since when and how far on the way to being paused; of one that is being deleted nothing is noted
             insert into postrider.endpoint_health as health (endpoint_id, failing_since, last_failure_at, last_error)
-            select endpoint.id, now(), now(), $2 from postrider.endpoints endpoint where endpoint.id = $1
+            select endpoint.id, now(), now(), $2 from postrider.endpoints endpoint where endpoint.id = $1 for key share skip locked
             on conflict (endpoint_id) do update
               set failing_since = coalesce(health.failing_since, now()), last_failure_at = now(), last_error = excluded.last_error
             returning health.failing_since = now(), health.alerted_percent

@@ -8,6 +8,8 @@ use super::{Database, Error};
 
 /// Rows looked at or removed by one statement.
 const BATCH: i64 = 5000;
+/// Rows buried by one statement: each costs more than one that is removed.
+const BURIED_BATCH: i64 = 1000;
 
 /// How the queue's table and the cluster are, for metrics and `doctor`.
 #[derive(Debug, Clone, Default, PartialEq, sqlx::FromRow)]
@@ -198,6 +200,52 @@ impl Database {
                 .execute(self.pool())
                 .await
                 .map_err(Error::doing("note a released endpoint"))?;
+        }
+        Ok(more)
+    }
+
+    /// Moves what is pending for endpoints that were deleted to the dead letters, a batch of each. Answers whether there may be more.
+    pub async fn bury_deleted(&self) -> Result<bool, Error> {
+        let deleted: Vec<(i64, String)> = sqlx::query_as(
+            "-- deleted.list: endpoints that are gone and of which deliveries may be pending
+            select endpoint_id, why from postrider.deleted_endpoints order by deleted_at limit 100",
+        )
+        .fetch_all(self.pool())
+        .await
+        .map_err(Error::doing("look for deleted endpoints"))?;
+        let mut more = false;
+        for (endpoint, why) in deleted {
+            let buried = sqlx::query(
+                "-- deleted.bury: what is pending for a deleted endpoint; a lease ends with it
+                update postrider.webhook_queue queue set status = 'failed', last_error = $2
+                where queue.id = any (array(
+                  select waiting.id from postrider.webhook_queue waiting
+                  where waiting.status = 'pending' and waiting.lane = (hashint8($1) & 63)::smallint and waiting.target = $1
+                  order by waiting.next_retry_at, waiting.id limit $3
+                  for no key update skip locked))",
+            )
+            .bind(endpoint)
+            .bind(why)
+            .bind(BURIED_BATCH)
+            .execute(self.pool())
+            .await
+            .map_err(Error::doing("bury what a deleted endpoint had"))?
+            .rows_affected();
+            if buried >= BURIED_BATCH.unsigned_abs() {
+                more = true;
+                continue;
+            }
+            sqlx::query(
+                "-- deleted.forget: nothing is left, and transactions that still knew the endpoint have ended
+                delete from postrider.deleted_endpoints gone
+                where gone.endpoint_id = $1 and gone.deleted_at < now() - interval '1 minute' and not exists (
+                  select from postrider.webhook_queue waiting
+                  where waiting.status = 'pending' and waiting.lane = (hashint8($1) & 63)::smallint and waiting.target = $1)",
+            )
+            .bind(endpoint)
+            .execute(self.pool())
+            .await
+            .map_err(Error::doing("forget a deleted endpoint"))?;
         }
         Ok(more)
     }

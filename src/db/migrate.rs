@@ -107,7 +107,9 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Error> {
     let options = options
         .clone()
         .application_name("postrider migrate")
-        .extra_float_digits(None);
+        .extra_float_digits(None)
+        // A migration is no statement that an operator could make faster; how long each took is reported.
+        .disable_statement_logging();
     options
         .connect()
         .await

@@ -65,6 +65,8 @@ impl Maintenance {
                 }
             }
             while self.database.release_held().await? {}
+            let burying = Instant::now();
+            while burying.elapsed() < RETENTION_TURN && self.database.bury_deleted().await? {}
             self.retain().await?;
         }
         self.show().await

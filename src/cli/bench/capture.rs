@@ -2,6 +2,9 @@
 //!
 //! The same program writes into a captured table while listeners follow, against (a) the same event and queue rows with the same
 //! listeners only polling, no bell, and (b) plain inserts. Writers and listeners are processes of their own.
+//!
+//! What no capture could do without is measured beside it: the same rows written by one bare statement of the application, without
+//! a trigger or a function.
 
 use std::process::Stdio;
 
@@ -41,10 +44,18 @@ pub(super) enum Arm {
     Rung,
     /// Capture, and a worker that delivers what comes.
     Delivered,
+    /// No capture, and the rows that capture would write, by the application's own statement; listeners that poll.
+    Bare,
 }
 
 /// The order within a round.
-const ARMS: [Arm; 4] = [Arm::Plain, Arm::Polled, Arm::Rung, Arm::Delivered];
+const ARMS: [Arm; 5] = [
+    Arm::Plain,
+    Arm::Polled,
+    Arm::Rung,
+    Arm::Delivered,
+    Arm::Bare,
+];
 
 /// Measures.
 pub(super) async fn run(stage: &Stage, how: How, arguments: &Arguments) -> anyhow::Result<Report> {
@@ -58,7 +69,7 @@ pub(super) async fn run(stage: &Stage, how: How, arguments: &Arguments) -> anyho
     stage.database.bench_tables().await?;
     let mut report = stage.report("capture").await?;
     for (writers, listeners, of_polled, of_plain) in SCENES {
-        let mut runs: [Runs; 4] = Default::default();
+        let mut runs: [Runs; 5] = Default::default();
         for _ in 0..rounds {
             for (arm, runs) in ARMS.into_iter().zip(&mut runs) {
                 let (commits, reading) = one(stage, arm, writers, listeners, seconds).await?;
@@ -88,10 +99,10 @@ async fn one(
     stage.database.bench_empty_tables().await?;
     let worker = match arm {
         Arm::Delivered => Some(WorkerProcess::start(stage, &[])?),
-        Arm::Plain | Arm::Polled | Arm::Rung => None,
+        Arm::Plain | Arm::Polled | Arm::Rung | Arm::Bare => None,
     };
     let following = match arm {
-        Arm::Polled | Arm::Rung => Some(listen(stage, arm, listeners).await?),
+        Arm::Polled | Arm::Rung | Arm::Bare => Some(listen(stage, arm, listeners).await?),
         Arm::Plain | Arm::Delivered => None,
     };
     let meter = Meter::start(stage, &[]);
@@ -125,7 +136,7 @@ async fn one(
 async fn listen(stage: &Stage, arm: Arm, listeners: u32) -> anyhow::Result<Child> {
     let mut command = ours(stage);
     command.args(["bench", "listen", "--listeners", &listeners.to_string()]);
-    if arm == Arm::Polled {
+    if arm != Arm::Rung {
         command.arg("--polling");
     }
     let mut child = command
@@ -148,14 +159,15 @@ fn ours(stage: &Stage) -> Command {
 }
 
 /// Figures and ratios of one scene.
-fn tell(report: &mut Report, runs: &[Runs; 4], writers: u32, listeners: u32, targets: [f64; 2]) {
-    let [plain, polling, belled, delivered] = runs;
+fn tell(report: &mut Report, runs: &[Runs; 5], writers: u32, listeners: u32, targets: [f64; 2]) {
+    let [plain, polling, belled, delivered, bare] = runs;
     let scene = format!("{writers} writers");
     for (name, runs) in [
         ("plain inserts", plain),
         ("captured, listeners polling", polling),
         ("captured, listeners at the bell", belled),
         ("captured, a worker delivering", delivered),
+        ("the same rows by one bare statement", bare),
     ] {
         report.figure(format!("{scene}, {name}"), runs.per_second(), "commits/s");
         report.figure(
@@ -173,6 +185,16 @@ fn tell(report: &mut Report, runs: &[Runs; 4], writers: u32, listeners: u32, tar
         format!("{scene}, {listeners} listeners: captured / plain"),
         belled.per_second() / plain.per_second(),
         Some(Target::AtLeast(targets[1])),
+    );
+    report.ratio(
+        format!("{scene}, the same rows by one bare statement: bare / plain"),
+        bare.per_second() / plain.per_second(),
+        None,
+    );
+    report.ratio(
+        format!("{scene}, the same rows by one bare statement: captured / bare"),
+        belled.per_second() / bare.per_second(),
+        None,
     );
     report.ratio(
         format!("{scene}, a worker delivering: captured / plain"),

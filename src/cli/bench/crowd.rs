@@ -47,6 +47,7 @@ pub(super) async fn write(globals: &Globals, arguments: &Writing) -> anyhow::Res
     let following = match arguments.arm {
         Arm::Plain => Following::Plain,
         Arm::Polled | Arm::Rung | Arm::Delivered => Following::Captured,
+        Arm::Bare => Following::ByHand,
     };
     let options = match arguments.arm {
         Arm::Polled => source
@@ -54,7 +55,7 @@ pub(super) async fn write(globals: &Globals, arguments: &Writing) -> anyhow::Res
             .options
             .clone()
             .options([("postrider.wake", "off")]),
-        Arm::Plain | Arm::Rung | Arm::Delivered => source.route.options.clone(),
+        Arm::Plain | Arm::Rung | Arm::Delivered | Arm::Bare => source.route.options.clone(),
     };
     let text: Arc<str> = payload(0, ROW_BYTES).into();
     let commits = Arc::new(AtomicU64::new(0));

@@ -61,7 +61,7 @@ impl Stage {
         migrate::run(&options)
             .await
             .context("preparing the schema")?;
-        let database = Database::open(options.clone(), Purpose::Worker, CONNECTIONS);
+        let database = Database::open(bench::silent(options.clone()), Purpose::Worker, CONNECTIONS);
         let backend = u32::try_from(database.bench_backend_pid().await?).unwrap_or(0);
         let postmaster = match &server {
             Server::ThrowAway(cluster, _) => Some(cluster.process_id()),

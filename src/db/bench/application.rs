@@ -6,6 +6,21 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use super::{ConnectOptions, Error, connect, payload};
 use crate::db::Database;
 
+/// The rows that capture writes beside the application's, and nothing that is not needed for them.
+const BY_HAND: &str = "with wanting as (
+    select endpoint.id, endpoint.instance_id, endpoint.url, endpoint.attempts_max, endpoint.channel, endpoint.lane from postrider.endpoints endpoint
+  ), event as (
+    insert into postrider.events (instance_id, type, data)
+    select wanting.instance_id, 'message.exchange', to_json($1::text) from wanting limit 1
+    returning id, nonce
+  ), delivery as (
+    insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id, event_id, event_nonce, target, lane)
+    select 'bench', wanting.url, convert_to($1, 'UTF8'), 'message.exchange', wanting.attempts_max, wanting.channel, wanting.id, event.id, event.nonce
+      , wanting.id, wanting.lane
+    from event, wanting
+  )
+  insert into public.bench_plain (account, body) values ('bench', $1)";
+
 /// How a table of the application is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Following {
@@ -13,13 +28,15 @@ pub enum Following {
     Plain,
     /// By capture.
     Captured,
+    /// Not by us: the application writes the event and its deliveries, in the same statement as the row.
+    ByHand,
 }
 
 impl Following {
     /// The table that is followed so.
     fn table(self) -> &'static str {
         match self {
-            Self::Plain => "public.bench_plain",
+            Self::Plain | Self::ByHand => "public.bench_plain",
             Self::Captured => "public.bench_captured",
         }
     }
@@ -99,6 +116,7 @@ impl Application {
             Following::Captured => {
                 "insert into public.bench_captured (account, body) values ('bench', $1)"
             }
+            Following::ByHand => BY_HAND,
         };
         sqlx::query(statement)
             .bind(text)

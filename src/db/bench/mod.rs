@@ -50,6 +50,11 @@ pub async fn drop_database(server: &ConnectOptions, name: &str) -> Result<(), Er
     close(connection).await
 }
 
+/// The same, and what it takes long over is not told: a benchmark that fills tables knows.
+pub fn silent(options: ConnectOptions) -> ConnectOptions {
+    options.disable_statement_logging()
+}
+
 /// The same as an URL, for another process; it may hold a password.
 pub fn url(options: &ConnectOptions) -> String {
     options.to_url_lossy().to_string()
@@ -57,8 +62,7 @@ pub fn url(options: &ConnectOptions) -> String {
 
 /// A connection of its own.
 async fn connect(options: &ConnectOptions) -> Result<PgConnection, Error> {
-    options
-        .clone()
+    silent(options.clone())
         .application_name("postrider bench")
         .connect()
         .await

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use postrider::db::{Database, Purpose};
+
 use crate::support::app::TestApp;
 use crate::support::receiver::Answer;
 use crate::support::wait::{PATIENCE, until};
@@ -474,4 +476,43 @@ async fn an_attempt_may_take_longer_than_the_lease_is_when_it_is_claimed() {
         "its lease was not kept"
     );
     app.finish([worker]).await;
+}
+
+#[tokio::test]
+async fn an_attempt_that_fails_while_its_endpoint_is_deleted_is_no_error() {
+    let app = TestApp::start().await;
+    let endpoint = app.endpoint("shop").create().await.id;
+    let database = Database::open(app.options(), Purpose::Worker, 2);
+    let mut deleting = app.pool().begin().await.unwrap();
+    sqlx::query("select postrider.delete_endpoint($1)")
+        .bind(endpoint)
+        .execute(&mut *deleting)
+        .await
+        .unwrap();
+    // Neither beside the deletion, which it does not wait for, nor after it.
+    let noted = database.endpoint_failed(endpoint, "503", None).await;
+    assert!(!noted.unwrap());
+    let (marked, committed) = tokio::join!(
+        database.mark_held(std::slice::from_ref(&endpoint)),
+        async {
+            let waiting = "select exists (select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database())";
+            until("the mark waits for the deletion", PATIENCE, async || {
+                app.value(waiting).await
+            })
+            .await;
+            deleting.commit().await
+        }
+    );
+    committed.unwrap();
+    marked.unwrap();
+    assert!(
+        !database
+            .endpoint_failed(endpoint, "503", None)
+            .await
+            .unwrap()
+    );
+    let noted: i64 = app
+        .value("select count(*) from postrider.endpoint_health")
+        .await;
+    assert_eq!(noted, 0);
 }

@@ -251,6 +251,35 @@ async fn a_deleted_endpoint_leaves_dead_letters_and_no_attempts() {
 }
 
 #[tokio::test]
+async fn an_endpoint_with_a_backlog_is_gone_at_once_and_what_was_pending_becomes_dead_letters_soon()
+{
+    let app = TestApp::start().await;
+    let endpoint = app.endpoint("shop").create().await;
+    app.emit_many(2500).await;
+    // As it is with what was set aside: no worker will meet it for an hour.
+    app.sql("update postrider.webhook_queue set next_retry_at = now() + interval '1 hour'")
+        .await;
+    let deleted: bool = app
+        .value(&format!(
+            "select postrider.delete_endpoint({})",
+            endpoint.id
+        ))
+        .await;
+    let listed: i64 = app
+        .value("select count(*) from postrider.endpoint_list")
+        .await;
+    assert_eq!((deleted, listed), (true, 0));
+    // The caller has paid for the first of them only.
+    assert_eq!(app.count("failed").await, 1000);
+    let worker = app.worker().start().await;
+    app.counted("failed", 2500).await;
+    let told: i64 = app.value("select count(*) from postrider.dead_letters where last_error = 'the endpoint was deleted'").await;
+    assert_eq!((told, endpoint.receiver.count()), (2500, 0));
+    app.assert_depth_is_exact().await;
+    app.finish([worker]).await;
+}
+
+#[tokio::test]
 async fn a_hundred_thousand_dead_letters_are_requeued_under_load_without_a_deadlock() {
     let rows = crate::support::wait::scaled(10_000);
     let app = TestApp::start().await;

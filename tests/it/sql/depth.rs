@@ -94,3 +94,42 @@ async fn truncate_leaves_no_depth_and_a_recount_mends_what_went_round_the_trigge
     assert_eq!(app.count("pending").await, 10);
     app.assert_depth_is_exact().await;
 }
+
+#[tokio::test]
+async fn what_waits_for_an_endpoint_that_is_paused_or_does_not_answer_is_not_late() {
+    let app = TestApp::start().await;
+    let paused = app.endpoint("paused").create().await;
+    let failing = app.endpoint("failing").create().await;
+    let healthy = app.endpoint("healthy").create().await;
+    app.emit_many(1).await;
+    for (endpoint, hours) in [(&paused, 3), (&failing, 2), (&healthy, 1)] {
+        app.sql(&format!(
+            "update postrider.webhook_queue set next_retry_at = now() - interval '{hours} hours' where endpoint_id = {}",
+            endpoint.id
+        ))
+        .await;
+    }
+    let oldest = "select round(extract(epoch from s.at - s.oldest_due_at) / 3600)::bigint from postrider.queue_depth_snapshot s";
+    let add_up = CHANGES[CHANGES.len() - 1];
+    app.sql(add_up).await;
+    assert_eq!(app.value::<Option<i64>>(oldest).await, Some(3));
+    app.sql(&format!(
+        "select postrider.set_endpoint_state({}, 'paused')",
+        paused.id
+    ))
+    .await;
+    app.sql(&format!(
+        "insert into postrider.endpoint_health (endpoint_id, failing_since) values ({}, now())",
+        failing.id
+    ))
+    .await;
+    app.sql(add_up).await;
+    assert_eq!(app.value::<Option<i64>>(oldest).await, Some(1));
+    app.sql(&format!(
+        "select postrider.set_endpoint_state({}, 'disabled')",
+        healthy.id
+    ))
+    .await;
+    app.sql(add_up).await;
+    assert_eq!(app.value::<Option<i64>>(oldest).await, None);
+}

@@ -92,11 +92,18 @@ begin
   insert into postrider.queue_depth as d (channel, status, rows)
   select f.channel, f.status, sum(f.change) from fresh f group by f.channel, f.status
   on conflict (channel, status) do update set rows = d.rows + excluded.rows;
+  -- What waits for an endpoint that is paused or does not answer is not late. The first rows of each lane are looked at and no more:
+  -- where all of those wait for such endpoints, nothing is said about the lane.
   update postrider.queue_depth_snapshot set snap = present, at = now(), oldest_due_at = (
     select min(head.next_retry_at) from generate_series(0, 63) as l(lane) cross join lateral (
-      select q.next_retry_at from postrider.webhook_queue q
-      where q.status = 'pending' and q.lane = l.lane::smallint and q.next_retry_at <= now() and (q.lease_until is null or q.lease_until < now())
-      order by q.next_retry_at, q.id limit 1) head);
+      select due.next_retry_at from (
+        select q.next_retry_at, q.id, q.endpoint_id from postrider.webhook_queue q
+        where q.status = 'pending' and q.lane = l.lane::smallint and q.next_retry_at <= now() and (q.lease_until is null or q.lease_until < now())
+        order by q.next_retry_at, q.id limit 100
+      ) due
+      where not exists (select from postrider.endpoints e where e.id = due.endpoint_id and e.state <> 'enabled')
+        and not exists (select from postrider.endpoint_health h where h.endpoint_id = due.endpoint_id and h.failing_since is not null)
+      order by due.next_retry_at, due.id limit 1) head);
 end $$;
 
 
@@ -619,6 +626,41 @@ end $$;
 --
 
 COMMENT ON FUNCTION postrider.build_capture_patiently(relation regclass, facts jsonb, expressions jsonb, path text) IS 'build_capture, trying again while the table is in use.';
+
+
+--
+-- Name: bury_pending(bigint, text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.bury_pending(endpoint bigint, why text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  looked_at bigint;
+  buried bigint;
+begin
+  with head as materialized (
+    select q.id, q.endpoint_id, q.lease_token from postrider.webhook_queue q
+    where q.lane = (hashint8(endpoint) & 63)::smallint and q.status = 'pending' order by q.next_retry_at, q.id limit 5000
+  ), moved as (
+    update postrider.webhook_queue q set status = 'failed', last_error = why
+    where q.id = any (array(select h.id from head h where h.endpoint_id = endpoint order by h.lease_token limit 1000)) -- first what workers have
+      and q.status || '' = 'pending'
+    returning q.id
+  )
+  select (select count(*) from head), (select count(*) from moved) into looked_at, buried;
+  if looked_at = 5000 or buried = 1000 then
+    insert into postrider.deleted_endpoints (endpoint_id, why) values (endpoint, bury_pending.why) on conflict do nothing;
+  end if;
+end $$;
+
+
+--
+-- Name: FUNCTION bury_pending(endpoint bigint, why text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.bury_pending(endpoint bigint, why text) IS 'Moves what is pending for an endpoint that is being deleted to the dead letters, or leaves it to maintenance. Internal.';
 
 
 --
@@ -1935,8 +1977,7 @@ CREATE FUNCTION postrider.delete_endpoint(endpoint bigint) RETURNS boolean
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  update postrider.webhook_queue q set status = 'failed', last_error = 'the endpoint was deleted'
-  where q.lane = (hashint8(endpoint) & 63)::smallint and q.endpoint_id = endpoint and q.status = 'pending';
+  perform postrider.bury_pending(e.id, 'the endpoint was deleted') from postrider.endpoints e where e.id = endpoint;
   delete from postrider.endpoints e where e.id = endpoint;
   return found;
 end $$;
@@ -1946,7 +1987,7 @@ end $$;
 -- Name: FUNCTION delete_endpoint(endpoint bigint); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.delete_endpoint(endpoint bigint) IS 'Deletes an endpoint; what was pending for it goes to the dead letters. False when there is none.';
+COMMENT ON FUNCTION postrider.delete_endpoint(endpoint bigint) IS 'Deletes an endpoint: nothing is delivered to it any more. What is pending for it goes to the dead letters: at once where that is little, else within seconds. False when there is none.';
 
 
 --
@@ -1958,10 +1999,9 @@ CREATE FUNCTION postrider.delete_instance(name text) RETURNS boolean
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  update postrider.webhook_queue q set status = 'failed', last_error = 'the instance was deleted'
+  perform postrider.bury_pending(e.id, 'the instance was deleted')
   from postrider.instances i join postrider.endpoints e on e.instance_id = i.id
-  where i.name = delete_instance.name and q.endpoint_id = e.id and q.status = 'pending'
-    and q.lane = e.lane;
+  where i.name = delete_instance.name and e.channel = 'webhook';
   delete from postrider.instances i where i.name = delete_instance.name;
   return found;
 end $$;
@@ -1971,7 +2011,7 @@ end $$;
 -- Name: FUNCTION delete_instance(name text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.delete_instance(name text) IS 'Deletes an instance and its endpoints; what was pending for them goes to the dead letters. False when there is none.';
+COMMENT ON FUNCTION postrider.delete_instance(name text) IS 'Deletes an instance and its endpoints; what is pending for them goes to the dead letters. False when there is none.';
 
 
 --
@@ -4429,6 +4469,45 @@ COMMENT ON VIEW postrider.dead_letters IS 'Deliveries that failed for good, with
 
 
 --
+-- Name: deleted_endpoints; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.deleted_endpoints (
+    endpoint_id bigint NOT NULL,
+    why text NOT NULL,
+    deleted_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+
+--
+-- Name: TABLE deleted_endpoints; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.deleted_endpoints IS 'Endpoints that are gone and of which deliveries may still be pending: maintenance moves those to the dead letters.';
+
+
+--
+-- Name: COLUMN deleted_endpoints.endpoint_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.deleted_endpoints.endpoint_id IS 'What the endpoint''s id was.';
+
+
+--
+-- Name: COLUMN deleted_endpoints.why; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.deleted_endpoints.why IS 'What the dead letters say.';
+
+
+--
+-- Name: COLUMN deleted_endpoints.deleted_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.deleted_endpoints.deleted_at IS 'When it was deleted.';
+
+
+--
 -- Name: duties; Type: TABLE; Schema: postrider; Owner: -
 --
 
@@ -5274,7 +5353,7 @@ COMMENT ON COLUMN postrider.queue_depth_snapshot.at IS 'When it was taken.';
 -- Name: COLUMN queue_depth_snapshot.oldest_due_at; Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON COLUMN postrider.queue_depth_snapshot.oldest_due_at IS 'The oldest due row that nobody held then.';
+COMMENT ON COLUMN postrider.queue_depth_snapshot.oldest_due_at IS 'The oldest due row that nobody held then, and that did not wait for an endpoint which is paused or does not answer.';
 
 
 --
@@ -5296,7 +5375,7 @@ CREATE VIEW postrider.queue_stats AS
 -- Name: VIEW queue_stats; Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON VIEW postrider.queue_stats IS 'Rows of the queue by channel and status, a few seconds old and cheap at any size; oldest_due_at is the oldest due delivery that nobody held.';
+COMMENT ON VIEW postrider.queue_stats IS 'Rows of the queue by channel and status, a few seconds old and cheap at any size; oldest_due_at is the oldest due delivery that nobody held, and whose endpoint is enabled and answers.';
 
 
 --
@@ -5935,6 +6014,14 @@ ALTER TABLE ONLY postrider.capture_seal
 
 ALTER TABLE ONLY postrider.consumers
     ADD CONSTRAINT consumers_pkey PRIMARY KEY (instance_id, name);
+
+
+--
+-- Name: deleted_endpoints deleted_endpoints_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.deleted_endpoints
+    ADD CONSTRAINT deleted_endpoints_pkey PRIMARY KEY (endpoint_id);
 
 
 --
