@@ -28,8 +28,9 @@ const utils = await makeWorkerUtils({ connectionString });
 await utils.migrate();
 await utils.release();
 await database.query(
-  `select graphile_worker.add_job('post', json_build_object('number', number, 'text', repeat('x', $2::int)))
-   from generate_series(1, $1::int) number`,
+  `select count(*) from graphile_worker.add_jobs(array(
+     select row('post', json_build_object('number', number, 'text', repeat('x', $2::int)), null, null, null, null, null, null)::graphile_worker.job_spec
+     from generate_series(1, $1::int) number))`,
   [jobs, Math.max(bytes - 30, 0)],
 );
 await database.query("vacuum analyze");
