@@ -3,6 +3,7 @@
 mod bad_input;
 mod codechat;
 mod cors;
+mod documents;
 mod door;
 mod evolution;
 mod fuzz;

@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod app;
 pub(crate) mod authority;
+pub(crate) mod curl;
 pub(crate) mod document;
 pub(crate) mod endpoint;
 pub(crate) mod node;

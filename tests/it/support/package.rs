@@ -8,14 +8,40 @@ use std::process::Command;
 /// Unpacks packages into a directory.
 pub(crate) fn unpack(names: &[&str], into: &Path) -> io::Result<()> {
     fs::create_dir_all(into)?;
-    let download = [&["download"], names].concat();
-    if !apt(into, &download, false) {
-        // The machine's own lists of packages are missing or stale; ours cost a download, and no lock.
-        apt(into, &["update"], true);
-        apt(into, &download, true);
+    fetch(&[&["download"], names].concat(), into);
+    unpack_all(into, into)
+}
+
+/// The same with those that they depend on and this machine does not have.
+pub(crate) fn unpack_with_dependencies(names: &[&str], into: &Path) -> io::Result<()> {
+    let archives = into.join("archives");
+    fs::create_dir_all(archives.join("partial"))?;
+    let place = format!("Dir::Cache::archives={}", archives.display());
+    // Nothing is installed, so nobody has to be kept out.
+    let options = ["-o", &place, "-o", "Debug::NoLocking=1"];
+    let install = [
+        "install",
+        "--download-only",
+        "--no-install-recommends",
+        "-y",
+    ];
+    fetch(&[&options, &install[..], names].concat(), into);
+    unpack_all(&archives, into)
+}
+
+/// Downloads with the machine's own lists of packages; where they are missing or stale, with ours, which cost a download and no
+/// lock.
+fn fetch(arguments: &[&str], directory: &Path) {
+    if !apt(directory, arguments, false) {
+        apt(directory, &["update"], true);
+        apt(directory, arguments, true);
     }
+}
+
+/// Unpacks all packages that lie in a directory, and removes them there.
+fn unpack_all(from: &Path, into: &Path) -> io::Result<()> {
     let mut found = false;
-    for entry in fs::read_dir(into)?.flatten() {
+    for entry in fs::read_dir(from)?.flatten() {
         let package = entry.path();
         if package.extension().is_some_and(|end| end == "deb") {
             found = true;

@@ -1,94 +1,11 @@
 //! Webhooks by label.
 
-use std::process::Stdio;
-
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::{INSTANCE, KEY, Ryze, failed};
-use crate::support::api::{ACCOUNT, TestApi};
+use crate::support::api::ACCOUNT;
 use crate::support::receiver::Receiver;
-
-/// Runs curl with these arguments, `BASE` being where the API is; the status and the body.
-async fn curl(api: &TestApi, arguments: &[&str]) -> (String, Value) {
-    let base = format!("http://{}", api.address);
-    let arguments = arguments.iter().map(|text| text.replace("BASE", &base));
-    let output = tokio::process::Command::new("curl")
-        .args(["--silent", "--show-error", "--noproxy", "*"])
-        .args(["--write-out", "\n%{http_code}"])
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .await
-        .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let (body, status) = text.rsplit_once('\n').unwrap();
-    (status.to_owned(), serde_json::from_str(body).unwrap())
-}
-
-#[tokio::test]
-async fn the_documented_requests_replayed_with_curl_get_the_documented_answers() {
-    let ryze = Ryze::start().await;
-    let token = format!("token: {}", ryze.token);
-    let webhook = json!({
-        "label": "default",
-        "enabled": true,
-        "url": "https://app.example.com/wh",
-        "authorization": "Bearer abc",
-        "byEvents": true,
-        "events": ["message.exchange", "instance.state"],
-        "mediaBase64": false
-    });
-    let set = curl(
-        &ryze.api,
-        &[
-            "-X",
-            "POST",
-            "BASE/api/events/webhook/my-instance",
-            "-H",
-            &token,
-            "-H",
-            "Content-Type: application/json",
-            "-d",
-            &webhook.to_string(),
-        ],
-    )
-    .await;
-    let expected = json!({ "success": true, "message": "Webhook configured successfully", "webhook": webhook });
-    assert_eq!(set, ("200".into(), expected));
-
-    let one = json!({ "success": true, "webhook": webhook });
-    let all = json!({ "success": true, "webhooks": [webhook] });
-    for (path, expected) in [
-        ("BASE/api/events/getWebhook/my-instance", &all),
-        ("BASE/api/events/getWebhook/my-instance?label=", &one),
-        ("BASE/api/events/getWebhook/my-instance?label", &one),
-        ("BASE/api/events/getWebhook/my-instance?label=default", &one),
-        ("BASE/api/events/webhook/my-instance", &all),
-        ("BASE/api/events/webhook/my-instance?label=default", &one),
-    ] {
-        let got = curl(&ryze.api, &[path, "-H", &token]).await;
-        assert_eq!(got, ("200".into(), expected.clone()), "{path}");
-    }
-    let body = r#"{"label":"default","enabled":false}"#;
-    // As `curl -d` sends it when nobody says what it is.
-    let (status, disabled) = curl(
-        &ryze.api,
-        &[
-            "BASE/api/events/webhook/my-instance",
-            "-H",
-            &token,
-            "-d",
-            body,
-        ],
-    )
-    .await;
-    assert_eq!(status, "200");
-    assert_eq!(
-        disabled["webhook"],
-        json!({ "label": "default", "enabled": false, "url": "", "authorization": null, "byEvents": false, "events": [], "mediaBase64": false })
-    );
-}
 
 #[tokio::test]
 async fn a_label_says_which_webhook_and_each_wrong_one_is_told_in_the_documented_words() {

@@ -29,7 +29,7 @@ async fn start() -> (TestApp, TestApi) {
 }
 
 /// Makes client credentials for an account.
-async fn credentials(app: &TestApp, account: &str, client: &str, secret: &str) {
+pub(super) async fn credentials(app: &TestApp, account: &str, client: &str, secret: &str) {
     sqlx::query(
         "insert into postrider.tokens (account_id, kind, client_id, digest)
          select id, 'client', $2, sha256(convert_to($3, 'UTF8')) from postrider.accounts where name = $1",
