@@ -11,6 +11,7 @@ mod page;
 mod problem;
 mod publish;
 mod queue;
+mod stream;
 mod tokens;
 
 use utoipa::OpenApi;
@@ -32,9 +33,9 @@ pub static MANNER: Manner = Manner {
     fault_type: "application/problem+json",
 };
 
-/// What its document has beside its routes.
+/// What its document has beside its routes: another role's, which belongs to it.
 #[derive(OpenApi)]
-#[openapi(components(schemas(problem::Problem)))]
+#[openapi(paths(stream::open), components(schemas(problem::Problem)))]
 struct Document;
 
 /// Its routes.

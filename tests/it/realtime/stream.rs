@@ -4,6 +4,7 @@ use super::raw::{CLOSE, PING, PONG, Request};
 use super::sidecar::sidecar;
 use super::{STREAM, emit};
 use crate::support::app::TestApp;
+use crate::support::document;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_come_on_a_socket_and_go_on_after_a_cursor() {
@@ -52,4 +53,41 @@ async fn events_come_as_server_sent_events() {
     assert_eq!(client.sse().await.json()["data"]["n"], 1);
     emit(&app, 2).await;
     assert_eq!(client.sse().await.json()["data"]["n"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stream_takes_what_the_openapi_document_says_and_answers_as_it_says() {
+    let app = TestApp::start().await;
+    let sidecar = sidecar(&app).await;
+    let document = document::document();
+    let described = &document["paths"][document::STREAM]["get"];
+    assert!(described["responses"]["101"].is_object(), "{described}");
+    let body = &described["responses"]["200"]["content"];
+    let (_, head) = Request::to(STREAM).get(sidecar.address).await;
+    let kind = head.header("content-type").unwrap();
+    assert!(body[kind].is_object(), "{kind}: {body}");
+    let mut places = 0;
+    for parameter in described["parameters"].as_array().unwrap() {
+        let name = parameter["name"].as_str().unwrap();
+        let (path, header) = match parameter["in"].as_str().unwrap() {
+            "query" => (format!("{STREAM}?{name}=%20no%20"), None),
+            "header" => (STREAM.to_owned(), Some(name)),
+            _ => continue,
+        };
+        let mut request = Request::to(path);
+        if let Some(name) = header {
+            request = request.header(name, "nonsense");
+        }
+        let status = request.get(sidecar.address).await.1.status;
+        // Any text is a type, and beside a bearer the query's token does not count.
+        let expected = if ["events", "token"].contains(&name) {
+            200
+        } else {
+            places += 1;
+            400
+        };
+        assert_eq!(status, expected, "{name}");
+        assert!(described["responses"][status.to_string()].is_object());
+    }
+    assert_eq!(places, 6);
 }
