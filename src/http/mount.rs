@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tower::ServiceExt;
 
@@ -28,6 +28,23 @@ impl Mounts {
 
     /// Answers by what is mounted by now.
     pub(super) async fn answer(&self, readiness: &Readiness, request: Request) -> Response {
+        let is_event_source = request
+            .headers()
+            .get(header::ACCEPT)
+            .map(HeaderValue::as_bytes)
+            == Some(b"text/event-stream");
+        let origin = request.headers().get(header::ORIGIN).cloned();
+        let starting = !readiness.unmet().is_empty();
+        let response = self.answer_now(readiness, request).await;
+        // What it asks for may only not be here yet, and after any status but 200 it would never come back.
+        let not_here = [StatusCode::NOT_FOUND, StatusCode::SERVICE_UNAVAILABLE];
+        if is_event_source && starting && not_here.contains(&response.status()) {
+            return come_again(origin);
+        }
+        response
+    }
+
+    async fn answer_now(&self, readiness: &Readiness, request: Request) -> Response {
         let mounted = self
             .0
             .read()
@@ -45,6 +62,18 @@ impl Mounts {
         let wait = [(header::RETRY_AFTER, "1")];
         (StatusCode::SERVICE_UNAVAILABLE, wait, "starting\n").into_response()
     }
+}
+
+/// A stream of server-sent events that ends at once, and asks its client to come back. Any page may know that much.
+fn come_again(origin: Option<HeaderValue>) -> Response {
+    let kind = [(header::CONTENT_TYPE, "text/event-stream")];
+    let text = "retry: 1000\nevent: close\ndata: {\"code\":1013,\"reason\":\"starting\"}\n\n";
+    let mut response = (kind, text).into_response();
+    if let Some(origin) = origin {
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    }
+    response
 }
 
 impl fmt::Debug for Mounts {

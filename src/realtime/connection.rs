@@ -214,7 +214,8 @@ impl Connection {
     }
 
     /// Sends where it is, made by `frame`, if that is true: it has been sent everything below this number, and nothing above.
-    pub(super) fn send_position(&self, sequence: u64, frame: impl FnOnce() -> Bytes) {
+    /// None where its client cannot be told.
+    pub(super) fn send_position(&self, sequence: u64, frame: impl FnOnce() -> Option<Bytes>) {
         {
             let mut out = self.out();
             let ring = self.topic.ring();
@@ -224,7 +225,10 @@ impl Connection {
             if !sent_all || !none_above || out.closing.is_some() {
                 return;
             }
-            out.queue.push_back(frame());
+            let Some(frame) = frame() else {
+                return;
+            };
+            out.queue.push_back(frame);
         }
         self.write_or_wake();
     }

@@ -31,6 +31,10 @@ pub enum Flavor {
     Evolution,
     /// The same for Socket.IO: the event's name, a NUL, and the envelope.
     SocketIo,
+    /// Evolution API's envelope with a cursor; a WebSocket frame.
+    EvolutionResume,
+    /// The same for Socket.IO.
+    SocketIoResume,
 }
 
 /// What envelopes tell of an instance.
@@ -50,7 +54,7 @@ pub struct Profile {
 
 impl Flavor {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Stream,
         Self::Sse,
         Self::Ryze,
@@ -60,6 +64,8 @@ impl Flavor {
         Self::Vzaps,
         Self::Evolution,
         Self::SocketIo,
+        Self::EvolutionResume,
+        Self::SocketIoResume,
     ];
 
     /// Whose names for events its clients use.
@@ -70,7 +76,9 @@ impl Flavor {
                 Dialect::Ryze
             }
             Self::Vzaps => Dialect::Vzaps,
-            Self::Evolution | Self::SocketIo => Dialect::Evolution,
+            Self::Evolution | Self::SocketIo | Self::EvolutionResume | Self::SocketIoResume => {
+                Dialect::Evolution
+            }
         }
     }
 
@@ -82,14 +90,24 @@ impl Flavor {
         let body = self.body(event, profile);
         match self {
             Self::Sse => sse(&body, cursor),
-            Self::Stream | Self::RyzeResume | Self::RyzeMediaResume => {
+            Self::Stream | Self::RyzeResume | Self::RyzeMediaResume | Self::EvolutionResume => {
                 frame(TEXT, &with_cursor(&body, cursor))
             }
-            Self::SocketIo => {
+            Self::SocketIo => packet(Dialect::Evolution.name(&event.event_type), &body),
+            Self::SocketIoResume => {
                 let name = Dialect::Evolution.name(&event.event_type);
-                [name.as_bytes(), b"\0", &body].concat().into()
+                packet(name, &with_cursor(&body, cursor))
             }
             Self::Ryze | Self::RyzeMedia | Self::Vzaps | Self::Evolution => frame(TEXT, &body),
+        }
+    }
+
+    /// Tells a client where it is, where there is a way to tell it.
+    pub(super) fn position(self, position: &str) -> Option<Bytes> {
+        match self {
+            Self::Stream | Self::EvolutionResume => Some(frame(TEXT, position.as_bytes())),
+            Self::SocketIoResume => Some(packet("position", position.as_bytes())),
+            _ => None,
         }
     }
 
@@ -129,6 +147,11 @@ impl Flavor {
 fn with_cursor(body: &[u8], cursor: &str) -> Vec<u8> {
     let inner = body.strip_suffix(b"}").unwrap_or(body);
     [inner, br#","cursor":""#, cursor.as_bytes(), br#""}"#].concat()
+}
+
+/// An event of Socket.IO, to be emitted.
+fn packet(name: &str, body: &[u8]) -> Bytes {
+    [name.as_bytes(), b"\0", body].concat().into()
 }
 
 /// A server-sent event. Data may be of several lines: each is one of the event's.

@@ -140,8 +140,9 @@ impl Session {
             acks.acknowledge(consumer, self.connection.id, position);
             acks.flush(database, &self.sidecar.hub).await;
         }
-        if self.connection.flavor == Flavor::Stream {
-            self.connection.send(protocol::position_frame(&beginning));
+        let told = (self.connection.flavor).position(&protocol::position(&beginning));
+        if let Some(told) = told {
+            self.connection.send(told);
         } else if beginning.gap.is_some() {
             self.connection.close(Close::Expired);
             return false;

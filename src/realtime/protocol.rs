@@ -64,18 +64,18 @@ pub(super) fn position(beginning: &Beginning) -> String {
     .to_string()
 }
 
-/// The same as a frame.
-pub(super) fn position_frame(beginning: &Beginning) -> Bytes {
-    frame(TEXT, position(beginning).as_bytes())
-}
-
-/// Events were removed before they were sent: from where a reader can go on, as a frame.
-pub(super) fn gap_frame(present: Cursor) -> Bytes {
-    position_frame(&Beginning {
+/// Events were removed before they were sent: from where a reader can go on, as a control message.
+pub(super) fn gap(present: Cursor) -> String {
+    position(&Beginning {
         replay: None,
         gap: Some((Gap::Removed, earliest(&present))),
         position: present,
     })
+}
+
+/// Where an idle client is, as a control message.
+pub(super) fn idle(cursor: &Cursor) -> String {
+    format!(r#"{{"control":"position","recovered":true,"cursor":"{cursor}"}}"#)
 }
 
 /// Does what a client says. The answer, if there is one.

@@ -11,7 +11,8 @@ use super::connection::{Connection, Outlet};
 use super::flavor::Flavor;
 use super::follow::beat;
 use super::hub::Hub;
-use super::wire::frame::{PING, TEXT, frame};
+use super::protocol;
+use super::wire::frame::{PING, frame};
 
 /// When to ping, and when to give up.
 #[derive(Debug, Clone, Copy)]
@@ -92,11 +93,11 @@ fn attend(hub: &Hub, connection: &Connection, now: u32, (ping, dead): (u32, u32)
         return;
     };
     match connection.flavor {
-        Flavor::Sse => connection.send_position(sequence, || format!("id: {cursor}\n\n").into()),
-        Flavor::Stream => connection.send_position(sequence, || {
-            let text = format!(r#"{{"control":"position","recovered":true,"cursor":"{cursor}"}}"#);
-            frame(TEXT, text.as_bytes())
-        }),
-        _ => {}
+        Flavor::Sse => {
+            connection.send_position(sequence, || Some(format!("id: {cursor}\n\n").into()));
+        }
+        flavor => {
+            connection.send_position(sequence, || flavor.position(&protocol::idle(&cursor)));
+        }
     }
 }

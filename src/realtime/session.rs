@@ -207,8 +207,12 @@ impl Session {
     /// Events were removed while it was being given what it missed. A client of our own learns from where it can go on.
     fn tell_gap(&self) {
         let present = self.sidecar.hub.present();
-        if let (Flavor::Stream, Some(present)) = (self.connection.flavor, present) {
-            self.connection.send(protocol::gap_frame(present));
+        let told = present.and_then(|present| {
+            let gap = protocol::gap(present);
+            self.connection.flavor.position(&gap)
+        });
+        if let Some(told) = told {
+            self.connection.send(told);
         }
         self.connection.close(Close::Expired);
     }

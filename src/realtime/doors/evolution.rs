@@ -2,6 +2,9 @@
 //!
 //! The key stands in the header `apikey`, `Authorization: Bearer`, `?apikey=` or `?token=`. That of an instance opens its own;
 //! that of an account says which, `?instance=…`. In global mode, without it, either hears all that it reaches.
+//!
+//! Beyond the original, `?resume=1` or `?cursor=…` adds a cursor to each frame of one instance, and the second resumes from it; the
+//! first frame then says where it begins.
 
 use std::sync::Arc;
 
@@ -11,6 +14,7 @@ use axum::response::Response;
 
 use super::caller::{Caller, away, check_origin, profile, query, token};
 use super::refusal::Refusal;
+use super::socketio::{ONE_INSTANCE, Resuming, resumes};
 use crate::db::administration::Instance;
 use crate::db::tail::Origin;
 use crate::dialect::{Dialect, Identity};
@@ -56,6 +60,10 @@ async fn opening(
     let caller = Caller::of_token(sidecar, &token).await?;
     let reach = caller.access.reach;
     let followed = instance(sidecar, &caller, named).await?;
+    let resumes = resumes(|name| query(parts, name))?;
+    if !matches!(resumes, Resuming::Never) && followed.is_none() {
+        return Err(Refusal::Malformed(ONE_INSTANCE.to_owned()));
+    }
     let peer = caller.peer(parts, "evolution");
     let of = match &followed {
         Some(instance) => instance.id,
@@ -79,12 +87,18 @@ async fn opening(
         let filter = Filter::configured(Dialect::Evolution, None);
         ((NOWHERE, nobody()), filter, Some(everything))
     };
+    let (flavor, origin) = match resumes {
+        Resuming::From(origin) => (Flavor::EvolutionResume, Some(origin)),
+        Resuming::Later => (Flavor::EvolutionResume, None),
+        Resuming::Never => (Flavor::Evolution, None),
+    };
+    let origin = origin.or(Some(Origin::Cursor(present)));
     Ok(Opening {
         instance: followed,
         peer,
-        flavor: Flavor::Evolution,
+        flavor,
         filter,
-        origin: Some(Origin::Cursor(present)),
+        origin,
         consumer: None,
         acknowledges: None,
         everything,

@@ -1,6 +1,7 @@
 //! Server-sent events, for `EventSource` and `curl`: `id:` is the cursor, `Last-Event-ID` resumes.
 
 use std::convert::Infallible;
+use std::ops::Range;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -18,6 +19,9 @@ use crate::realtime::opening::Opening;
 use crate::realtime::protocol;
 use crate::realtime::replay::{Broken, Replay};
 use crate::realtime::sidecar::Sidecar;
+
+/// How long a client that cannot be let in is asked to wait.
+const AGAIN_MS: Range<u32> = 1000..3000;
 
 /// A stream being sent. Dropped when its client leaves.
 struct Sending {
@@ -54,7 +58,20 @@ pub(super) fn respond(sidecar: &Arc<Sidecar>, opening: Opening, headers: &Header
         sending.connection.count(0, bytes.len());
         Some((Ok::<_, Infallible>(bytes), sending))
     });
-    let mut response = Response::new(Body::from_stream(body));
+    streamed(Body::from_stream(body), headers)
+}
+
+/// A stream that ends at once and asks its client to come back, not all at the same moment.
+pub(super) fn come_again(why: &str, headers: &HeaderMap) -> Response {
+    let wait_ms = rand::random_range(AGAIN_MS);
+    let said = serde_json::json!({"code": Close::Unavailable.code(), "reason": why});
+    let text = format!("retry: {wait_ms}\nevent: close\ndata: {said}\n\n");
+    streamed(Body::from(text), headers)
+}
+
+/// A response of server-sent events.
+fn streamed(body: Body, headers: &HeaderMap) -> Response {
+    let mut response = Response::new(body);
     let answer = response.headers_mut();
     for (name, value) in [
         (header::CONTENT_TYPE, "text/event-stream"),

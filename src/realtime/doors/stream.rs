@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -45,7 +46,7 @@ pub(super) async fn open(
     };
     let opening = match opening(&sidecar, &parts, &named, flavor).await {
         Ok(opening) => opening,
-        Err(refusal) => return refusal.problem(),
+        Err(refusal) => return refused(&refusal, flavor, &parts.headers),
     };
     match asked {
         Some(asked) => {
@@ -56,6 +57,17 @@ pub(super) async fn open(
         }
         None => sse::respond(&sidecar, opening, &parts.headers),
     }
+}
+
+/// Not let in. An `EventSource`, which says what it accepts, would never come back after a status of ours; where it may be let
+/// in later, it is asked to.
+fn refused(refusal: &Refusal, flavor: Flavor, headers: &HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).map(HeaderValue::as_bytes);
+    let is_event_source = flavor == Flavor::Sse && accept == Some(b"text/event-stream");
+    if is_event_source && refusal.status() == StatusCode::SERVICE_UNAVAILABLE {
+        return sse::come_again(&refusal.message(), headers);
+    }
+    refusal.problem()
 }
 
 /// What is asked for, and whether it may be had.

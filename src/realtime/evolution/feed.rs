@@ -14,8 +14,10 @@ use super::super::close::Close;
 use super::super::connection::{Connection, Outlet, Peer};
 use super::super::filter::Filter;
 use super::super::flavor::{Flavor, Profile};
+use super::super::protocol;
 use super::super::replay::Replay;
 use super::super::sidecar::Sidecar;
+use super::Lines;
 use crate::db::tail::Origin;
 
 /// How soon a socket that took no more is tried again.
@@ -45,8 +47,8 @@ pub(in crate::realtime) struct Sink {
 /// Kinds of sockets.
 #[derive(Debug, Clone)]
 pub(in crate::realtime) enum Outflow {
-    /// Socket.IO.
-    SocketIo(SocketRef),
+    /// Socket.IO, and what its connection can be broken by.
+    SocketIo(SocketRef, Arc<Lines>),
     /// A WebSocket of ours.
     Socket(Arc<Connection>),
 }
@@ -74,7 +76,11 @@ impl Feed {
             connection,
             replay: None,
         };
-        feed.replay = sidecar.begin(&feed.connection, origin).await?.replay;
+        let beginning = sidecar.begin(&feed.connection, origin).await?;
+        if let Some(told) = flavor.position(&protocol::position(&beginning)) {
+            feed.connection.send(told);
+        }
+        feed.replay = beginning.replay;
         if feed.replay.is_none() {
             feed.connection.go_live();
         }
@@ -147,7 +153,7 @@ impl Sink {
             return Offered::Gone;
         }
         match &self.outflow {
-            Outflow::SocketIo(socket) => emit(socket, frame),
+            Outflow::SocketIo(socket, _) => emit(socket, frame),
             Outflow::Socket(connection) if connection.is_ending() => Offered::Gone,
             Outflow::Socket(connection) if connection.queued() >= QUEUED_MAX => Offered::Full,
             Outflow::Socket(connection) => {
@@ -164,10 +170,17 @@ impl Sink {
         }
         self.gone.cancel();
         match &self.outflow {
-            // Its whole connection will be closed, after which its client comes back by itself.
-            Outflow::SocketIo(_) if close == Close::Restart => {}
-            // The protocol has no place for a reason.
-            Outflow::SocketIo(socket) => drop(socket.clone().disconnect()),
+            Outflow::SocketIo(socket, lines) => {
+                // The protocol has no place for a reason; but whoever is told to go stays away. Where there is no room to say
+                // so, its next handshake tells it.
+                let stays_away = matches!(
+                    close,
+                    Close::Kicked | Close::Unauthorized | Close::NoInstance
+                );
+                if !stays_away || socket.clone().disconnect().is_err() {
+                    lines.hang_up(socket);
+                }
+            }
             Outflow::Socket(connection) => connection.close(close),
         }
     }

@@ -6,6 +6,7 @@
 
 mod everything;
 mod feed;
+mod line;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use everything::Everything;
 pub(super) use feed::{Feed, Outflow, Sink};
+pub(super) use line::{HangUp, Line, Lines};
 
 use super::filter::Filter;
 use super::sidecar::Sidecar;

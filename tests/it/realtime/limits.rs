@@ -31,6 +31,23 @@ async fn beyond_a_limit_nobody_is_let_in_until_somebody_leaves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_source_for_which_there_is_no_room_is_asked_to_come_again() {
+    let app = TestApp::start().await;
+    let sidecar = sidecar_with(&app, "connections_max = 1").await;
+    let _first = Request::to(STREAM).socket(&sidecar).await;
+    let source = Request::to(STREAM).header("Accept", "text/event-stream");
+    let (mut client, head) = source.get(sidecar.address).await;
+    // After any other status it would never come back.
+    assert_eq!(head.status, 200);
+    assert_eq!(head.header("content-type"), Some("text/event-stream"));
+    client.until(b"retry: ").await;
+    assert_eq!(client.sse().await.json()["code"], 1013);
+    let wrong = Request::to(STREAM).token("wrong");
+    let wrong = wrong.header("Accept", "text/event-stream");
+    assert_eq!(wrong.get(sidecar.address).await.1.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn limits_of_an_instance_and_of_a_token_leave_others_their_room() {
     let app = TestApp::start().await;
     app.instance("yard").await;

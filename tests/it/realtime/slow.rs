@@ -17,7 +17,7 @@ const LIVELY: &str = "ping_ms = 400\ndead_ms = 1200";
 const LARGE: usize = 200_000;
 
 /// Events whose data a machine does not buffer.
-async fn emit_large(app: &TestApp, numbers: std::ops::Range<usize>) {
+pub(super) async fn emit_large(app: &TestApp, numbers: std::ops::Range<usize>) {
     let padding = "x".repeat(LARGE);
     for number in numbers {
         let data = format!("{{\"n\":{number},\"padding\":\"{padding}\"}}");

@@ -1,9 +1,11 @@
 //! Sidecars as processes of their own, with clients that come back by themselves: what happens to either, nothing is lost.
 
 mod faults;
+mod listeners;
 mod operating;
 mod resting;
 mod subscriber;
+mod together;
 
 use crate::support::api::ACCOUNT;
 use crate::support::app::TestApp;

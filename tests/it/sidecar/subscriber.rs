@@ -17,8 +17,10 @@ use crate::support::wait::{PATIENCE, until};
 /// What one has been told.
 #[derive(Debug, Default)]
 struct Told {
-    /// The ids of the events, in their order.
+    /// The ids of the events, in their order; empty where the door has none.
     events: Vec<String>,
+    /// The numbers in their data, where they have one.
+    numbers: Vec<i64>,
     /// What it was told at the beginning of each connection.
     positions: Vec<Value>,
     cursor: Option<String>,
@@ -36,17 +38,27 @@ pub(super) struct Subscriber {
 impl Subscriber {
     /// Connects, with what follows the `?`, and waits until it is told where it begins.
     pub(super) async fn connect(address: SocketAddr, query: &'static str) -> Self {
+        let subscriber = Self::to(address, (STREAM, query));
+        subscriber.connected(1).await;
+        subscriber
+    }
+
+    /// Connects to a door, as `websocat` would in a loop: with a query at first, and with the last cursor from then on.
+    pub(super) fn to(address: SocketAddr, door: (&'static str, &'static str)) -> Self {
         let told = Arc::new(Mutex::new(Told::default()));
         let address = watch::Sender::new(Some(address));
         let mut task = JoinSet::new();
-        task.spawn(subscribe(Arc::clone(&told), address.subscribe(), query));
-        let subscriber = Self {
+        task.spawn(subscribe(Arc::clone(&told), address.subscribe(), door));
+        Self {
             told,
             address,
             _task: task,
-        };
-        subscriber.connected(1).await;
-        subscriber
+        }
+    }
+
+    /// The numbers of the events it has been given.
+    pub(super) fn numbers(&self) -> Vec<i64> {
+        self.told.lock().unwrap().numbers.clone()
     }
 
     /// Connects somewhere else from now on; to nobody, where that is none.
@@ -106,7 +118,7 @@ impl Subscriber {
 async fn subscribe(
     told: Arc<Mutex<Told>>,
     mut address: watch::Receiver<Option<SocketAddr>>,
-    query: &'static str,
+    door: (&'static str, &'static str),
 ) {
     loop {
         let Some(there) = *address.borrow_and_update() else {
@@ -116,19 +128,26 @@ async fn subscribe(
             continue;
         };
         tokio::select! {
-            _ = listen(&told, there, query) => sleep(Duration::from_millis(50)).await,
+            _ = listen(&told, there, door) => sleep(Duration::from_millis(50)).await,
             _ = address.changed() => {}
         }
     }
 }
 
 /// One connection, to its end.
-async fn listen(told: &Mutex<Told>, address: SocketAddr, query: &str) -> std::io::Result<()> {
+async fn listen(
+    told: &Mutex<Told>,
+    address: SocketAddr,
+    (path, query): (&str, &str),
+) -> std::io::Result<()> {
     let cursor = told.lock().unwrap().cursor.clone();
-    let query = cursor.map_or_else(|| query.to_owned(), |cursor| format!("cursor={cursor}"));
+    let query = cursor.map_or_else(
+        || query.to_owned(),
+        |cursor| format!("{query}&cursor={cursor}"),
+    );
     let mut stream = TcpStream::connect(address).await?;
     let request = format!(
-        "GET {STREAM}?{query} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ACCOUNT}\r\nConnection: Upgrade\r\n\
+        "GET {path}?{query} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ACCOUNT}\r\nConnection: Upgrade\r\n\
          Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await?;
@@ -150,9 +169,12 @@ async fn listen(told: &Mutex<Told>, address: SocketAddr, query: &str) -> std::io
                 let message: Value = serde_json::from_slice(&payload).unwrap();
                 let mut told = told.lock().unwrap();
                 told.cursor = message["cursor"].as_str().map(str::to_owned);
-                match message["id"].as_str() {
-                    Some(id) => told.events.push(id.to_owned()),
-                    None => told.positions.push(message),
+                if message.get("control").is_some() {
+                    told.positions.push(message);
+                } else {
+                    let id = message["id"].as_str().unwrap_or_default();
+                    told.events.push(id.to_owned());
+                    told.numbers.extend(message["data"]["n"].as_i64());
                 }
             }
             8 => {

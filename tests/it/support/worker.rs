@@ -113,6 +113,11 @@ impl WorkerBuilder {
         self.run(&["serve", "--role", roles])
     }
 
+    /// The same with all roles.
+    pub(crate) fn spawn_whole(self) -> Process {
+        self.run(&["serve"])
+    }
+
     /// A sidecar by itself, as `postrider realtime` starts it.
     pub(crate) fn spawn_sidecar(self) -> Process {
         self.run(&["realtime"])

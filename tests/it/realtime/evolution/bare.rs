@@ -63,6 +63,23 @@ async fn a_bare_socket_hears_its_instance_as_configured_whatever_it_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bare_socket_is_told_who_sent_an_event_and_else_the_instances_own_number() {
+    let app = TestApp::start().await;
+    configure(&app, INSTANCE, "").await;
+    app.sql("update postrider.instances set sender = '1@s.whatsapp.net' where name = 'shop'")
+        .await;
+    let sidecar = sidecar(&app).await;
+    let query = format!("?token={}", key(&app, INSTANCE).await);
+    let mut client = connected(&sidecar, &query, &[]).await;
+    app.sql("select postrider.emit('shop', 'call', '{}', sender => '55@s.whatsapp.net')")
+        .await;
+    app.emit("call", "{}").await;
+    for sender in ["55@s.whatsapp.net", "1@s.whatsapp.net"] {
+        assert_eq!(client.message().await["sender"], sender);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn in_global_mode_a_bare_socket_hears_all_that_its_key_reaches() {
     let app = TestApp::start().await;
     app.instance("stall").await;

@@ -1,6 +1,8 @@
 //! The sockets of Evolution API: Socket.IO with its own client from npm, and the bare one with a raw client.
 
 mod bare;
+mod resuming;
+mod slow;
 mod socketio;
 
 use serde_json::Value;

@@ -1,5 +1,7 @@
 //! `socket.io-client` from npm, over both of its transports.
 
+use std::net::SocketAddr;
+
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout};
@@ -13,18 +15,27 @@ use crate::support::node::Node;
 use crate::support::wait::PATIENCE;
 
 /// What its users install.
-const PACKAGE: &str = "socket.io-client@4.8.4";
+pub(super) const PACKAGE: &str = "socket.io-client@4.8.4";
 
 /// A client.
-struct Client {
-    program: Child,
+pub(super) struct Client {
+    pub(super) program: Child,
     output: Lines<BufReader<ChildStdout>>,
 }
 
 impl Client {
     /// Starts one; it may be refused.
-    fn start(node: &Node, sidecar: &Sidecar, namespace: &str, options: &Value) -> Self {
-        let url = format!("http://{}{namespace}", sidecar.address);
+    pub(super) fn start(node: &Node, sidecar: &Sidecar, namespace: &str, options: &Value) -> Self {
+        Self::at(node, (sidecar.address, namespace), options)
+    }
+
+    /// The same at an address.
+    pub(super) fn at(
+        node: &Node,
+        (address, namespace): (SocketAddr, &str),
+        options: &Value,
+    ) -> Self {
+        let url = format!("http://{address}{namespace}");
         let arguments = [url.as_str(), &options.to_string()];
         let mut program = node.start(include_str!("client.cjs"), &arguments);
         let output = BufReader::new(program.stdout.take().unwrap()).lines();
@@ -32,7 +43,12 @@ impl Client {
     }
 
     /// One that is connected to the namespace of an instance.
-    async fn connected(node: &Node, sidecar: &Sidecar, namespace: &str, options: &Value) -> Self {
+    pub(super) async fn connected(
+        node: &Node,
+        sidecar: &Sidecar,
+        namespace: &str,
+        options: &Value,
+    ) -> Self {
         let mut client = Self::start(node, sidecar, namespace, options);
         let said = client.says().await;
         assert!(said["connected"].is_string(), "{said}");
@@ -40,14 +56,14 @@ impl Client {
     }
 
     /// The next thing it says.
-    async fn says(&mut self) -> Value {
+    pub(super) async fn says(&mut self) -> Value {
         let line = timeout(PATIENCE, self.output.next_line()).await;
         let line = line.expect("it says nothing").unwrap();
         serde_json::from_str(&line.expect("it ended early; its error is above")).unwrap()
     }
 
     /// The next event's outline; it is called as its envelope says, and has no other argument.
-    async fn hears(&mut self) -> (String, String, i64) {
+    pub(super) async fn hears(&mut self) -> (String, String, i64) {
         let said = self.says().await;
         assert_eq!(said["name"], said["values"][0]["event"], "{said}");
         assert_eq!(said["values"].as_array().map(Vec::len), Some(1), "{said}");
@@ -55,7 +71,7 @@ impl Client {
     }
 
     /// Emits something, and waits for the answer.
-    async fn asks(&mut self, what: &Value) -> Value {
+    pub(super) async fn asks(&mut self, what: &Value) -> Value {
         let line = format!("{what}\n");
         let input = self.program.stdin.as_mut().unwrap();
         input.write_all(line.as_bytes()).await.unwrap();
@@ -121,6 +137,7 @@ async fn a_client_hears_its_instance_over_every_transport_before_anything_has_ha
     expected.sort_unstable();
     assert_eq!(fields, expected);
     assert_eq!(envelope["apikey"], key);
+    assert_eq!(envelope["sender"], "55@s.whatsapp.net");
     assert_eq!(envelope["data"]["é"], json!([100]));
 }
 

@@ -2,6 +2,7 @@
 
 mod alone;
 mod sdk;
+mod slow;
 
 use std::net::TcpListener;
 
@@ -18,14 +19,14 @@ const CLIENT: &str = "vz_client";
 const SECRET: &str = "the-client-secret-of-the-tests";
 
 /// The real program, with the roles that the SDK needs, on a port that stays the same when it is started again.
-struct Server {
-    port: u16,
+pub(in crate::realtime) struct Server {
+    pub(in crate::realtime) port: u16,
     process: Option<Process>,
 }
 
 impl Server {
     /// Starts it.
-    async fn start(app: &TestApp) -> Self {
+    pub(in crate::realtime) async fn start(app: &TestApp) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
@@ -38,7 +39,7 @@ impl Server {
     }
 
     /// After it was killed or stopped.
-    async fn start_again(&mut self, app: &TestApp) {
+    pub(in crate::realtime) async fn start_again(&mut self, app: &TestApp) {
         let worker = app
             .worker()
             .set("http.listen", format!("'127.0.0.1:{}'", self.port))
@@ -49,7 +50,7 @@ impl Server {
     }
 
     /// `kill -9`.
-    fn kill(&mut self) {
+    pub(in crate::realtime) fn kill(&mut self) {
         self.process.take().unwrap().kill();
     }
 

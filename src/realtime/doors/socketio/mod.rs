@@ -2,29 +2,34 @@
 //!
 //! The key stands in the query or the header `apikey` of the handshake. `/<instance>` is a namespace that is there whether or
 //! not anything has happened yet; the root namespace hears everything that the key reaches, in global mode, and nothing else.
-//! Beyond the original a key opens only its own instance, and no host is let in without one.
+//! Beyond the original a key opens only its own instance, and no host is let in without one. And beyond it a client that asks
+//! for it, `?resume=1` or `auth: {resume: true}`, is told in each envelope where it is (`cursor`), and is given what it missed
+//! when it comes back with that: `auth: (send) => send({cursor})`.
+
+mod guard;
 
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
-use axum::{Json, Router};
-use secrecy::SecretString;
-use serde_json::json;
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request, header};
+use axum::middleware::from_fn_with_state;
+use serde_json::{Value, json};
 use socketioxide::SocketIo;
 use socketioxide::extract::{AckSender, Event, SocketRef, TryData};
 use socketioxide::handler::ConnectHandler;
 use tokio_util::sync::CancellationToken;
+use tower::{Service, ServiceExt};
 
-use super::caller::{Caller, TOKEN_BYTES_MAX, away, check_origin, profile, query};
+use self::guard::{Guard, guard};
+use super::caller::{Caller, away, profile, query};
 use super::refusal::Refusal;
+use super::stream::named_place;
+use crate::db::tail::Origin;
 use crate::realtime::close::Close;
-use crate::realtime::evolution::{Everything, Feed, NOWHERE, Outflow, Sink, configured};
+use crate::realtime::evolution::{Everything, Feed, Lines, NOWHERE, Outflow, Sink, configured};
 use crate::realtime::flavor::Flavor;
 use crate::realtime::hub::Admission;
 use crate::realtime::sidecar::Sidecar;
@@ -62,10 +67,10 @@ pub(super) fn router(sidecar: &Arc<Sidecar>) -> Router {
         .build_svc();
     let admitting = Arc::clone(sidecar);
     let namespaces = io.clone();
-    let admit = move |socket: SocketRef| {
+    let admit = move |socket: SocketRef, TryData(auth): TryData<Value>| {
         let (sidecar, namespaces) = (Arc::clone(&admitting), namespaces.clone());
         async move {
-            let prepared = prepare(&sidecar, &socket).await;
+            let prepared = prepare(&sidecar, &socket, auth.ok()).await;
             if prepared.is_err() {
                 sweep(&namespaces);
             }
@@ -75,10 +80,15 @@ pub(super) fn router(sidecar: &Arc<Sidecar>) -> Router {
             Ok::<_, Refused>(())
         }
     };
-    let serving = Arc::clone(sidecar);
+    let (tasks, polled) = (sidecar.tasks.clone(), service.clone());
+    let lines = Lines::new(Box::new(move |session| {
+        let ended = polled.clone().oneshot(end_of(&session));
+        tasks.spawn("socket end", async move { drop(ended.await) });
+    }));
+    let serving = (Arc::clone(sidecar), Arc::clone(&lines));
     let serve = move |socket: SocketRef| {
-        let sidecar = Arc::clone(&serving);
-        async move { serve(&sidecar, socket) }
+        let (sidecar, lines) = serving.clone();
+        async move { serve(&sidecar, socket, lines) }
     };
     io.ns("/", serve.clone().with(admit.clone()));
     io.dyn_ns("/{instance}", serve.with(admit))
@@ -89,92 +99,27 @@ pub(super) fn router(sidecar: &Arc<Sidecar>) -> Router {
         // Clients come back by themselves only where the connection itself is closed.
         io.close().await;
     });
+    let taking = service.clone();
+    let before = Arc::new(Guard {
+        sidecar: Arc::clone(sidecar),
+        lines,
+        // A request that is none was answered before.
+        give: Box::new(move |line, request| drop(taking.clone().call((line, request)))),
+    });
     Router::new()
         .route_service("/socket.io/", service.clone())
         .route_service("/socket.io", service)
-        .layer(from_fn_with_state(Arc::clone(sidecar), guard))
+        .layer(from_fn_with_state(before, guard))
 }
 
-/// Lets handshakes in that show a good key, from pages that may.
-async fn guard(State(sidecar): State<Arc<Sidecar>>, request: Request, next: Next) -> Response {
-    let (mut parts, body) = request.into_parts();
-    let origin = parts.headers.get(header::ORIGIN).cloned();
-    if check_origin(&sidecar, &parts.headers).is_err() {
-        return refusal(StatusCode::FORBIDDEN, "Origin not allowed");
-    }
-    let response = if parts.method == Method::OPTIONS {
-        StatusCode::NO_CONTENT.into_response()
-    } else if query(&parts, "sid").is_some() {
-        next.run(Request::from_parts(parts, body)).await
-    } else {
-        match handshake(&sidecar, &parts).await {
-            Ok(caller) => {
-                parts.extensions.insert(caller);
-                next.run(Request::from_parts(parts, body)).await
-            }
-            Err(response) => *response,
-        }
-    };
-    with_origin(response, origin)
-}
-
-/// What the key of a handshake is good for.
-async fn handshake(sidecar: &Sidecar, parts: &Parts) -> Result<Caller, Box<Response>> {
-    if sidecar.hub.draining.is_cancelled() || sidecar.tasks.soft().is_cancelled() {
-        let message = "Restarting; connect again";
-        return Err(Box::new(refusal(StatusCode::SERVICE_UNAVAILABLE, message)));
-    }
-    let in_header = parts
-        .headers
-        .get("apikey")
-        .and_then(|key| key.to_str().ok());
-    let shown = in_header.map(|key| key.trim().to_owned());
-    let shown = shown
-        .filter(|key| !key.is_empty())
-        .or_else(|| query(parts, "apikey"));
-    let Some(key) = shown else {
-        return Err(Box::new(refusal(
-            StatusCode::FORBIDDEN,
-            "apiKey is required",
-        )));
-    };
-    if key.len() > TOKEN_BYTES_MAX {
-        return Err(Box::new(refusal(
-            StatusCode::FORBIDDEN,
-            "Invalid global token",
-        )));
-    }
-    Caller::of_token(sidecar, &SecretString::from(key))
-        .await
-        .map_err(|problem| {
-            Box::new(match problem {
-                Refusal::Unauthorized => refusal(StatusCode::FORBIDDEN, "Invalid global token"),
-                _ => refusal(StatusCode::SERVICE_UNAVAILABLE, "Authentication error"),
-            })
-        })
-}
-
-/// As the original refuses a handshake.
-fn refusal(status: StatusCode, message: &str) -> Response {
-    (status, Json(json!({"code": 4, "message": message}))).into_response()
-}
-
-/// What a browser asks for before it lets a page see the answer.
-fn with_origin(mut response: Response, origin: Option<HeaderValue>) -> Response {
-    let Some(origin) = origin else {
-        return response;
-    };
-    let headers = response.headers_mut();
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    for (name, value) in [
-        (header::VARY, "origin"),
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "apikey, content-type"),
-        (header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    response
+/// What a client says that polls, and leaves.
+fn end_of(session: &str) -> Request<Body> {
+    Request::builder()
+        .method(Method::POST)
+        .uri(format!("/socket.io/?EIO=4&transport=polling&sid={session}"))
+        .header(header::CONTENT_TYPE, "text/plain;charset=UTF-8")
+        .body(Body::from("1"))
+        .expect("an id of a session may stand in a URL")
 }
 
 /// Why a namespace is not opened, as its client reads it.
@@ -207,8 +152,19 @@ impl From<Close> for Refused {
 async fn prepare(
     sidecar: &Arc<Sidecar>,
     socket: &SocketRef,
+    auth: Option<Value>,
 ) -> Result<(Prepared, Admission), Refused> {
     let parts = socket.req_parts();
+    let resumes = resumes(|name| {
+        let said = auth.as_ref().and_then(|auth| auth.get(name));
+        // What the client says each time it connects counts, not what its URL said at first.
+        match said {
+            Some(Value::String(text)) => Some(text.clone()),
+            Some(Value::Bool(yes)) => yes.then(|| "1".to_owned()),
+            Some(Value::Number(number)) => Some(number.to_string()),
+            _ => query(parts, name),
+        }
+    })?;
     let caller = parts.extensions.get::<Caller>();
     let caller = caller.ok_or(Refusal::Unauthorized)?;
     let reach = caller.access.reach;
@@ -223,6 +179,9 @@ async fn prepare(
         if !sidecar.global_events {
             return Ok((Prepared::Nothing, admission));
         }
+        if !matches!(resumes, Resuming::Never) {
+            return Err(Refusal::Malformed(ONE_INSTANCE.to_owned()).into());
+        }
         let form = (peer, Flavor::SocketIo);
         let everything = Everything::begin(sidecar, reach, form).await?;
         return Ok((Prepared::Everything(Box::new(everything)), admission));
@@ -232,8 +191,43 @@ async fn prepare(
     let admission = admit(instance.id)?;
     let filter = configured(sidecar, instance.id).await.map_err(away)?;
     let of_instance = (profile(sidecar, &instance), filter);
-    let feed = Feed::begin(sidecar, of_instance, (peer, Flavor::SocketIo), None).await?;
+    let (flavor, origin) = match resumes {
+        Resuming::From(origin) => (Flavor::SocketIoResume, Some(origin)),
+        Resuming::Later => (Flavor::SocketIoResume, None),
+        Resuming::Never => (Flavor::SocketIo, None),
+    };
+    let feed = Feed::begin(sidecar, of_instance, (peer, flavor), origin.as_ref()).await?;
     Ok((Prepared::One(feed), admission))
+}
+
+/// Why those who hear several instances cannot go on where they were.
+pub(super) const ONE_INSTANCE: &str =
+    "who hears several instances is not told where it is: to resume, name one of them";
+
+/// What a client says of where it is.
+#[derive(Debug)]
+pub(super) enum Resuming {
+    /// Nothing: it is not told either.
+    Never,
+    /// It wants to be told, and begins with the present.
+    Later,
+    /// It was there, and goes on.
+    From(Origin),
+}
+
+/// Whether a client wants to be told where it is, and where it was; `said` is what it says of it.
+pub(super) fn resumes(said: impl Fn(&str) -> Option<String>) -> Result<Resuming, Refusal> {
+    for name in ["cursor", "last_event_id"] {
+        if let Some(place) = said(name) {
+            return named_place(&place, name).map(Resuming::From);
+        }
+    }
+    let asks = said("resume").is_some_and(|resume| resume != "0");
+    Ok(if asks {
+        Resuming::Later
+    } else {
+        Resuming::Never
+    })
 }
 
 /// A name as it may stand in a URL.
@@ -247,7 +241,7 @@ fn percent_decoded(path: &str) -> String {
 }
 
 /// Serves a namespace of a client.
-fn serve(sidecar: &Arc<Sidecar>, socket: SocketRef) {
+fn serve(sidecar: &Arc<Sidecar>, socket: SocketRef, lines: Arc<Lines>) {
     let gone = CancellationToken::new();
     let left = gone.clone();
     socket.on_disconnect(async move || left.cancel());
@@ -261,7 +255,7 @@ fn serve(sidecar: &Arc<Sidecar>, socket: SocketRef) {
         return;
     };
     let sink = Sink {
-        outflow: Outflow::SocketIo(socket),
+        outflow: Outflow::SocketIo(socket, lines),
         gone,
         is_shared: matches!(prepared, Prepared::Everything(_)),
     };
