@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -67,7 +68,9 @@ impl Opening {
             }
             return None;
         };
-        let outlet = Outlet::Socket(parts.io.into_inner());
+        let stream = parts.io.into_inner();
+        forget_reader(&stream);
+        let outlet = Outlet::Socket(stream);
         let filter = Arc::new(self.filter);
         let (hub, flavor) = (&sidecar.hub, self.flavor);
         let connection = hub.connect(self.instance, self.peer, flavor, (outlet, filter));
@@ -119,6 +122,13 @@ async fn socket(upgrade: OnUpgrade) -> Option<Parts<TokioIo<TcpStream>>> {
         tracing::error!("an upgraded connection is no TCP stream: it cannot be served");
     }
     parts.ok()
+}
+
+/// A socket remembers whom to wake when there is something to read: so far the task that has read the request. That one is
+/// over, and is kept in memory for as long as anybody might wake it, which was 2 KB of each connection.
+fn forget_reader(stream: &TcpStream) {
+    let mut nobody = Context::from_waker(Waker::noop());
+    let _: Poll<_> = stream.poll_read_ready(&mut nobody);
 }
 
 impl Session {

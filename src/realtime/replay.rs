@@ -97,11 +97,13 @@ impl Replay {
 
     /// The same end, from the oldest event that is kept.
     pub(super) fn anew(self) -> Option<Self> {
+        Some(Self::of_all(&self.end()?))
+    }
+
+    /// Where what comes after it begins, while some of it has yet to be read.
+    pub(super) fn end(&self) -> Option<Cursor> {
         let last = self.halves.back()?;
-        Some(Self::of_all(&Cursor::at(
-            last.from.epoch,
-            last.from.after.clone(),
-        )))
+        Some(Cursor::at(last.from.epoch, last.from.after.clone()))
     }
 
     /// Reads the first page of each stretch, so that a gap is known before the client is told where it begins. (Of a

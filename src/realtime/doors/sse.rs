@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::stream;
 
 use crate::causes::Causes;
-use crate::db::tail::Origin;
+use crate::db::tail::{Cursor, Origin};
 use crate::realtime::close::Close;
 use crate::realtime::connection::{Connection, Outlet};
 use crate::realtime::hub::Admission;
@@ -116,7 +116,10 @@ impl Sending {
                     self.replay = None;
                     self.connection.go_live();
                 }
-                Err(Broken::Gap) => self.connection.close(Close::Expired),
+                Err(Broken::Gap) => match self.tell_gap() {
+                    Some(told) => return Some(told),
+                    None => self.connection.close(Close::Expired),
+                },
                 Err(Broken::Away(error)) => {
                     tracing::warn!(error = %Causes(&error), "what a client missed could not be read");
                     self.connection.close(Close::Unavailable);
@@ -138,14 +141,20 @@ impl Sending {
                 return Bytes::from_static(b":\n\n");
             }
         };
-        let position = protocol::position(&beginning);
-        let cursor = &beginning.position;
-        let event = format!("id: {cursor}\nevent: position\ndata: {position}\n\n");
+        let event = position_event(&beginning.position, &protocol::position(&beginning));
         self.replay = beginning.replay;
         if self.replay.is_none() {
             self.connection.go_live();
         }
-        event.into()
+        event
+    }
+
+    /// Events were removed while it was being given them: it is told so, and goes on with what comes. Were it only cut off, a
+    /// browser would come back with the id it had, again and again.
+    fn tell_gap(&mut self) -> Option<Bytes> {
+        let end = self.replay.take()?.end()?;
+        self.connection.go_live();
+        Some(position_event(&end, &protocol::gap(end.clone())))
     }
 
     /// The last words, once.
@@ -158,6 +167,11 @@ impl Sending {
         let said = serde_json::json!({"code": code, "reason": reason});
         Some(format!("event: close\ndata: {said}\n\n").into())
     }
+}
+
+/// Where a stream is, as an event. A browser that is cut off comes back with its id.
+fn position_event(cursor: &Cursor, said: &str) -> Bytes {
+    format!("id: {cursor}\nevent: position\ndata: {said}\n\n").into()
 }
 
 impl Drop for Sending {

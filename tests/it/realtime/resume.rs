@@ -172,3 +172,49 @@ async fn a_cursor_older_than_what_is_kept_is_told_so_and_never_answered_in_part(
     let (mut client, _) = request.get(sidecar.address).await;
     assert_eq!(sse_numbers(&mut client, 1).await, [5]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_source_from_which_events_are_removed_while_it_is_given_them_is_told_and_goes_on()
+{
+    /// The first page of what is missed ends here.
+    const LAST_OF_PAGE: u64 = 513;
+    let app = TestApp::start().await;
+    let first_process = sidecar(&app).await;
+    let mut client = Request::to(STREAM).socket(&first_process).await;
+    client.settled_after_position().await;
+    emit(&app, 1).await;
+    let cursor = client.event().await["cursor"].as_str().unwrap().to_owned();
+    drop((client, first_process));
+    // More than the buffers between us and it take, so that it is not all read at once.
+    app.sql(
+        "select postrider.emit_rows(array_agg('shop'::text), array_agg('order.paid'::text)
+           , array_agg(json_build_object('n', n, 'padding', repeat('x', 40000))))
+         from generate_series(2, 700) n",
+    )
+    .await;
+    let second_process = sidecar(&app).await;
+    let request = Request::to(STREAM).header("Last-Event-ID", &cursor);
+    let (mut client, _) = request.get(second_process.address).await;
+    assert_eq!(client.sse().await.json()["recovered"], true);
+    app.sql("delete from postrider.events where (data ->> 'n')::integer > 600")
+        .await;
+    for number in 2..=LAST_OF_PAGE {
+        assert_eq!(client.sse().await.json()["data"]["n"], number);
+    }
+    let told = client.sse().await;
+    assert_eq!(told.event, "position");
+    assert_eq!(told.json()["recovered"], false);
+    assert_eq!(told.json()["reason"], "removed");
+    assert_eq!(told.json()["cursor"], told.id.as_str());
+    // The stream goes on, and so does whoever comes back with that id.
+    emit(&app, 701).await;
+    assert_eq!(sse_numbers(&mut client, 1).await, [701]);
+    let request = Request::to(STREAM).header("Last-Event-ID", &told.id);
+    let (mut client, _) = request.get(second_process.address).await;
+    assert_eq!(sse_numbers(&mut client, 1).await, [701]);
+    // What is still there of what it missed can be had.
+    let earliest = told.json()["earliest"].as_str().unwrap().to_owned();
+    let request = Request::to(STREAM).header("Last-Event-ID", &earliest);
+    let (mut client, _) = request.get(second_process.address).await;
+    assert_eq!(sse_numbers(&mut client, 1).await, [1]);
+}
