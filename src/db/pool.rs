@@ -3,8 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use tokio::time::Instant;
+use sqlx::Connection;
+use sqlx::pool::PoolConnectionMetadata;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use tokio::time::{Instant, timeout};
 
 use super::Error;
 use super::route::{Line, Route};
@@ -21,6 +23,10 @@ const SETTINGS: [(&str, &str); 6] = [
     ("idle_in_transaction_session_timeout", "60s"),
     ("lock_timeout", "10s"),
 ];
+
+/// A connection that has stood idle is asked for a sign of life before it is used. One that was cut without a word gives none,
+/// and to wait for it would be to wait for the network's own patience.
+const SIGN_OF_LIFE_MAX: Duration = Duration::from_secs(1);
 
 /// What a connection is for; it is the end of its `application_name`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +78,43 @@ impl Purpose {
 #[derive(Debug, Clone)]
 pub struct Database {
     statements: Statements,
-    distrusted_at: Arc<Mutex<Option<Instant>>>,
+    trust: Arc<Trust>,
+}
+
+/// Which connections of a pool are used again.
+#[derive(Debug, Default)]
+struct Trust {
+    /// None that was made before.
+    made_since: Mutex<Option<Instant>>,
+    /// None that was used last before: another of that time is dead.
+    used_since: Mutex<Option<Instant>>,
+}
+
+impl Trust {
+    /// Whether an idle connection may be used.
+    async fn earned(&self, connection: &mut PgConnection, known: PoolConnectionMetadata) -> bool {
+        let since = |moment: &Mutex<Option<Instant>>| {
+            let moment = *moment.lock().unwrap_or_else(PoisonError::into_inner);
+            moment.map_or(Duration::MAX, |at| at.elapsed())
+        };
+        if known.age >= since(&self.made_since) || known.idle_for >= since(&self.used_since) {
+            return false;
+        }
+        let asked_at = Instant::now();
+        match timeout(SIGN_OF_LIFE_MAX, connection.ping()).await {
+            Ok(answered) => answered.is_ok(),
+            Err(_) => {
+                // A cable leads to all of them: the others are not asked one after the other.
+                set(&self.used_since, asked_at);
+                false
+            }
+        }
+    }
+}
+
+/// From now on it is this.
+fn set(moment: &Mutex<Option<Instant>>, at: Instant) {
+    *moment.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
 }
 
 impl Database {
@@ -87,36 +129,30 @@ impl Database {
                 .extra_float_digits(None)
                 .statement_cache_capacity(0),
         };
-        let distrusted_at: Arc<Mutex<Option<Instant>>> = Arc::default();
-        let asked = Arc::clone(&distrusted_at);
+        let trust = Arc::new(Trust::default());
+        let asked = Arc::clone(&trust);
         let pool = PgPoolOptions::new()
             .max_connections(connections_max)
             .acquire_timeout(Duration::from_secs(10))
-            .before_acquire(move |_, connection| {
-                let distrusted_at = *asked.lock().unwrap_or_else(PoisonError::into_inner);
-                let trusted = distrusted_at.is_none_or(|at| connection.age < at.elapsed());
-                Box::pin(async move { Ok(trusted) })
+            // The same, but it waits without end.
+            .test_before_acquire(false)
+            .before_acquire(move |connection, known| {
+                let asked = Arc::clone(&asked);
+                Box::pin(async move { Ok(asked.earned(connection, known).await) })
             })
             .connect_lazy_with(options);
         let statements = match route.line {
             Line::Direct => Statements::direct(pool),
             Line::Guarded | Line::Pooled => Statements::pooled(pool, purpose.settings()),
         };
-        Self {
-            statements,
-            distrusted_at,
-        }
+        Self { statements, trust }
     }
 
     /// Draws the consequences of an error for the connections. One that may only read was made while the server was being
     /// replaced, or leads to the one that was: all that are open are closed as their turn comes, and made anew.
     pub fn heed(&self, error: &Error) {
         if error.is_read_only() {
-            let mut distrusted_at = self
-                .distrusted_at
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            *distrusted_at = Some(Instant::now());
+            set(&self.trust.made_since, Instant::now());
         }
     }
 

@@ -3,5 +3,6 @@
 mod depth;
 mod names;
 mod plans;
+mod pool;
 mod rules;
 mod schema;
