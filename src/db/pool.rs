@@ -101,14 +101,12 @@ impl Trust {
             return false;
         }
         let asked_at = Instant::now();
-        match timeout(SIGN_OF_LIFE_MAX, connection.ping()).await {
-            Ok(answered) => answered.is_ok(),
-            Err(_) => {
-                // A cable leads to all of them: the others are not asked one after the other.
-                set(&self.used_since, asked_at);
-                false
-            }
+        let answered = timeout(SIGN_OF_LIFE_MAX, connection.ping()).await;
+        if answered.is_err() {
+            // A cable leads to all of them: the others are not asked one after the other.
+            set(&self.used_since, asked_at);
         }
+        answered.is_ok_and(|answer| answer.is_ok())
     }
 }
 
