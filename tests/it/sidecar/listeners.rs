@@ -7,12 +7,13 @@ use std::time::Duration;
 use postrider::client::Client;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::STREAM;
 use crate::support::api::ACCOUNT;
+use crate::support::curl::Curl;
 use crate::support::node::Node;
 use crate::support::python::Python;
 
@@ -118,14 +119,15 @@ impl Listener {
     }
 
     /// `curl -N`, again and again, with the id it saw last.
-    pub(super) fn curl(port: u16) -> Self {
+    pub(super) fn curl(curl: &Curl, port: u16) -> Self {
+        let curl = curl.clone();
         let heard = Heard::default();
         let noting = heard.clone();
         let mut task = JoinSet::new();
         task.spawn(async move {
             let mut last = None;
             loop {
-                last = curl(port, last, &noting).await;
+                last = run_curl(&curl, port, last, &noting).await;
                 sleep(Duration::from_millis(50)).await;
             }
         });
@@ -161,8 +163,9 @@ impl Listener {
 }
 
 /// One run of `curl`; answers with the id it saw last.
-async fn curl(port: u16, last: Option<String>, heard: &Heard) -> Option<String> {
-    let mut program = Command::new("curl")
+async fn run_curl(curl: &Curl, port: u16, last: Option<String>, heard: &Heard) -> Option<String> {
+    let mut program = curl
+        .command()
         .args([
             "-sN",
             "--noproxy",
@@ -176,7 +179,6 @@ async fn curl(port: u16, last: Option<String>, heard: &Heard) -> Option<String> 
         )
         .arg(format!("http://127.0.0.1:{port}{STREAM}"))
         .stdout(std::process::Stdio::piped())
-        .kill_on_drop(true)
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();

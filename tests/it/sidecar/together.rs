@@ -11,6 +11,7 @@ use super::listeners::{EVENTSOURCE, Listener, SOCKET_IO, VZAPS};
 use super::subscriber::Subscriber;
 use crate::support::api::ACCOUNT;
 use crate::support::app::TestApp;
+use crate::support::curl::Curl;
 use crate::support::node::Node;
 use crate::support::postgres::OwnCluster;
 use crate::support::python::Python;
@@ -93,11 +94,12 @@ impl Everybody {
         let eventsource = Node::with_or_skipped(EVENTSOURCE).await?;
         let socket_io = Node::with_or_skipped(SOCKET_IO).await?;
         let python = Python::with_or_skipped(&VZAPS).await?;
+        let curl = Curl::here_or_skipped().await?;
         let [id, token] = credentials;
         let address = ([127, 0, 0, 1], port).into();
         Some(Self {
             listeners: vec![
-                Listener::curl(port),
+                Listener::curl(&curl, port),
                 Listener::event_source(&eventsource, port),
                 Listener::socket_io(&socket_io, port, "websocket"),
                 Listener::socket_io(&socket_io, port, "polling"),

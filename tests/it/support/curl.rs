@@ -7,10 +7,12 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
+use super::fetched::fetched;
 use super::package::unpack_with_dependencies;
 use super::skip::skipped;
 
 /// A curl that can be run.
+#[derive(Debug, Clone)]
 pub(crate) struct Curl {
     /// Where its packages were unpacked; none where the machine has one of its own.
     unpacked: Option<PathBuf>,
@@ -23,22 +25,20 @@ impl Curl {
         if own.runs().await {
             return Some(own);
         }
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("curl");
-        if !directory.is_dir() {
-            let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-            if unpack_with_dependencies(&["curl"], scratch.path()).is_ok() {
-                // Another test may have been first; the directory appears when it is whole.
-                drop(std::fs::rename(scratch.keep(), &directory));
-            }
-        }
+        let unpack = async |to: &Path| unpack_with_dependencies(&["curl"], to).is_ok();
         let unpacked = Self {
-            unpacked: Some(directory),
+            unpacked: fetched("curl", unpack).await,
         };
         if unpacked.runs().await {
             return Some(unpacked);
         }
         skipped("there is no curl, and apt-get cannot fetch it");
         None
+    }
+
+    /// curl itself, to be given its arguments.
+    pub(crate) fn command(&self) -> Command {
+        self.prepared("curl")
     }
 
     /// A program that finds curl by its name.

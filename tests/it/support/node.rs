@@ -1,12 +1,11 @@
-//! Clients from npm, as their users install them.
-//!
-//! They go into a directory of our target directory, with all they need: nothing is installed on the machine.
+//! Clients from npm, as their users install them, with all they need.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use tokio::process::{Child, Command};
 
+use super::fetched::fetched;
 use super::skip::skipped;
 
 /// A Node that finds some packages.
@@ -18,8 +17,7 @@ impl Node {
     /// With this package, with its version (`ws@8.18.0`). None where it is not to be had; then the test is skipped.
     pub(crate) async fn with_or_skipped(package: &str) -> Option<Self> {
         let name = format!("node-{}", package.replace(['@', '/'], "_"));
-        let packages = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        if packages.is_dir() || install(package, &packages).await {
+        if let Some(packages) = fetched(&name, async |to| install(package, to).await).await {
             return Some(Self { packages });
         }
         skipped(&format!("npm cannot install {package}"));
@@ -42,9 +40,7 @@ impl Node {
     }
 }
 
-/// Installs a package; another test run may do the same, so the directory appears when it is whole.
 async fn install(package: &str, to: &Path) -> bool {
-    let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let installed = Command::new("npm")
         .args([
             "install",
@@ -54,17 +50,10 @@ async fn install(package: &str, to: &Path) -> bool {
             "--ignore-scripts",
             "--prefix",
         ])
-        .arg(scratch.path())
+        .arg(to)
         .arg(package)
         .stdin(Stdio::null())
         .output()
         .await;
-    if !installed.is_ok_and(|output| output.status.success()) {
-        return false;
-    }
-    let whole = scratch.keep();
-    std::fs::rename(&whole, to).is_ok() || {
-        drop(std::fs::remove_dir_all(&whole));
-        to.is_dir()
-    }
+    installed.is_ok_and(|output| output.status.success())
 }

@@ -1,12 +1,11 @@
-//! Clients from the Python package index, as their users install them.
-//!
-//! They go into a directory of our target directory, with all they need: nothing is installed on the machine.
+//! Clients from the Python package index, as their users install them, with all they need.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use tokio::process::{Child, Command};
 
+use super::fetched::fetched;
 use super::skip::skipped;
 
 /// A Python that finds some packages.
@@ -21,11 +20,8 @@ impl Python {
             "python-{}",
             packages.join("-").replace(['=', ',', '<', '>'], "_")
         );
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        if directory.is_dir() || install(packages, &directory).await {
-            return Some(Self {
-                packages: directory,
-            });
+        if let Some(packages) = fetched(&name, async |to| install(packages, to).await).await {
+            return Some(Self { packages });
         }
         skipped(&format!("pip cannot install {}", packages.join(" and ")));
         None
@@ -34,25 +30,33 @@ impl Python {
     /// Starts a program given as text; its arguments stand in `sys.argv[1:]`. Its errors are shown with the test's own. It is
     /// killed when it is dropped.
     pub(crate) fn start(&self, program: &str, arguments: &[&str]) -> Child {
+        self.command()
+            .args(["-c", program])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    /// A program that comes with the packages, to be given its arguments. It is killed when it is dropped.
+    pub(crate) fn program(&self, name: &str) -> Command {
+        let mut command = self.command();
+        command.arg(self.packages.join("bin").join(name));
+        command
+    }
+
+    fn command(&self) -> Command {
         let mut command = Command::new("python3");
         for proxy in ["http_proxy", "https_proxy", "all_proxy"] {
             command.env_remove(proxy).env_remove(proxy.to_uppercase());
         }
+        command.env("PYTHONPATH", &self.packages).kill_on_drop(true);
         command
-            .args(["-c", program])
-            .args(arguments)
-            .env("PYTHONPATH", &self.packages)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap()
     }
 }
 
-/// Installs packages; another test run may do the same, so the directory appears when it is whole.
 async fn install(packages: &[&str], to: &Path) -> bool {
-    let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let installed = Command::new("python3")
         .args([
             "-m",
@@ -63,17 +67,10 @@ async fn install(packages: &[&str], to: &Path) -> bool {
             "--only-binary=:all:",
             "--target",
         ])
-        .arg(scratch.path())
+        .arg(to)
         .args(packages)
         .stdin(Stdio::null())
         .output()
         .await;
-    if !installed.is_ok_and(|output| output.status.success()) {
-        return false;
-    }
-    let whole = scratch.keep();
-    std::fs::rename(&whole, to).is_ok() || {
-        drop(std::fs::remove_dir_all(&whole));
-        to.is_dir()
-    }
+    installed.is_ok_and(|output| output.status.success())
 }
