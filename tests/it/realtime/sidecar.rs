@@ -11,6 +11,7 @@ use postrider::lifecycle::Tasks;
 use postrider::metrics::Metrics;
 use postrider::readiness::Readiness;
 use postrider::realtime::{self, Equipment};
+use socket2::SockRef;
 use tokio::net::TcpListener;
 
 use crate::support::api::ACCOUNT;
@@ -71,6 +72,8 @@ pub(super) async fn sidecar_with(app: &TestApp, settings: &str) -> Sidecar {
     let (running, soft) = (doorbell.clone(), tasks.soft().clone());
     tasks.spawn("doorbell", async move { running.run(soft).await });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // As the program has it.
+    SockRef::from(&listener).listen(8192).unwrap();
     let address = listener.local_addr().unwrap();
     let equipment = Equipment {
         database: Database::open(app.options(), Purpose::Realtime, 4),

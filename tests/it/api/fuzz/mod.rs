@@ -62,7 +62,9 @@ async fn hunt(app: &TestApp, api: &TestApi, token: &str) {
         tokio::select! {
             output = &mut hunting => break output.unwrap(),
             // Nobody is to be turned away for coming too often.
-            () = sleep(Duration::from_millis(200)) => app.sql("delete from postrider.request_counts").await,
+            () = sleep(Duration::from_millis(200)) => {
+                app.sql("delete from postrider.request_counts").await;
+            }
         }
     };
     let said = String::from_utf8_lossy(&output.stdout);
