@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, interval, sleep, timeout};
+use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::hub::Hub;
@@ -21,6 +21,9 @@ use crate::readiness::Condition;
 const SLICE: usize = 64;
 /// How long slow sockets are given between two slices.
 const SLICE_GRACE: Duration = Duration::from_millis(2);
+/// From one step to the next that is only for those who come: a crowd that comes back after a restart shares a few, and finds
+/// the same pages behind them.
+const GATHER: Duration = Duration::from_millis(10);
 /// How often a mark is kept.
 const MARK_EVERY: Duration = Duration::from_secs(1);
 /// How often at rest.
@@ -82,6 +85,7 @@ impl Follow {
     /// Until nobody has been here for a while.
     async fn attend(&mut self, mut listener: Listener) {
         let mut deserted_at = None;
+        let mut next_for_crowd = Instant::now();
         self.hub.note_reading(Some(Instant::now()));
         loop {
             if !self.hub.is_deserted() {
@@ -89,11 +93,16 @@ impl Follow {
             } else if deserted_at.get_or_insert_with(Instant::now).elapsed() >= self.linger {
                 return;
             }
+            let crowd = async {
+                self.hub.wanted.notified().await;
+                sleep_until(next_for_crowd).await;
+            };
             tokio::select! {
                 () = listener.turn() => {}
-                () = self.hub.wanted.notified() => {}
+                () = crowd => {}
             }
             let stepped = self.step().await;
+            next_for_crowd = Instant::now() + GATHER;
             match self.learn(stepped) {
                 Ok(found) => listener.found(found),
                 Err(wait) => {
