@@ -24,6 +24,7 @@ mod realtime;
 mod reference;
 mod retention;
 mod sources;
+mod tokens;
 mod worker;
 
 pub use api::Api;
@@ -41,6 +42,7 @@ pub use realtime::Realtime;
 pub use reference::TEXT as REFERENCE;
 pub use retention::Retention;
 pub use sources::{File, Sources};
+pub use tokens::ConfiguredTokens;
 pub use worker::{Breaker, Worker};
 
 use figment::Figment;

@@ -8,14 +8,14 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use super::auth::{ConfiguredTokens, TokenCache};
+use super::auth::TokenCache;
 use super::limit::tell_limit;
 use super::manner::{Manner, dress, no_route};
 use super::{codechat, cors, document, evolution, request_id, ryze, v1, vzaps};
-use crate::config::Config;
-use crate::crypto::{Keyring, token};
+use crate::config::{Config, ConfiguredTokens};
+use crate::crypto::Keyring;
 use crate::db::{Database, Minutes};
-use crate::model::{Access, Guard, Reach};
+use crate::model::Guard;
 
 /// The manners there are; the first answers what is like none of them.
 static MANNERS: [&Manner; 5] = [
@@ -57,23 +57,12 @@ impl Api {
         config: Arc<Config>,
         public_url: &str,
     ) -> Self {
-        let given = [
-            ("api.account_token", &config.api.account_token),
-            ("api.global_key", &config.api.global_key),
-        ];
-        let configured = given.into_iter().filter_map(|(name, secret)| {
-            let access = Access {
-                token: name.to_owned(),
-                reach: Reach::DEFAULT_ACCOUNT,
-            };
-            Some((token::digest(secret.as_ref()?), access))
-        });
         Self {
             database,
             keyring,
             public_url: public_url.trim_end_matches('/').into(),
             guard: Arc::new(Guard::new(config.egress.allow.clone())),
-            configured: Arc::new(ConfiguredTokens::new(configured)),
+            configured: Arc::new(ConfiguredTokens::of(&config.api)),
             tokens: Arc::default(),
             minutes: Arc::default(),
             body_bytes_max: config.http.body_bytes_max,

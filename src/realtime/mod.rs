@@ -63,8 +63,8 @@ use axum::Router;
 use rand::seq::SliceRandom;
 use tokio::time::sleep;
 
-use crate::config::Config;
-use crate::crypto::{Keyring, token};
+use crate::config::{Config, ConfiguredTokens};
+use crate::crypto::Keyring;
 use crate::db::doorbell::Doorbell;
 use crate::db::tail::Tail;
 use crate::db::{Database, Minutes, Route};
@@ -117,7 +117,6 @@ pub fn start(config: &Config, equipment: Equipment) -> (Arc<Sidecar>, Router) {
         .map_or(1, usize::from)
         .min(WRITERS_MAX);
     let hub = Hub::new(bounds, writers, equipment.metrics);
-    let configured = [&config.api.account_token, &config.api.global_key];
     let sidecar = Arc::new(Sidecar {
         hub: Arc::clone(&hub),
         database: equipment.database,
@@ -127,11 +126,7 @@ pub fn start(config: &Config, equipment: Equipment) -> (Arc<Sidecar>, Router) {
         shows_token: config.evolution.expose_token,
         global_events: config.evolution.websocket_global_events,
         origins: settings.origins.clone(),
-        configured: configured
-            .into_iter()
-            .flatten()
-            .map(token::digest)
-            .collect(),
+        configured: ConfiguredTokens::of(&config.api),
         compression: settings.compression,
         inbound_bytes_max: settings.inbound_bytes_max,
         name: format!("{:016x}", rand::random::<u64>()),

@@ -15,6 +15,7 @@ use super::pages::Pages;
 use super::pulse::Clock;
 use super::replay::{Broken, Replay};
 use crate::causes::Causes;
+use crate::config::ConfiguredTokens;
 use crate::crypto::Keyring;
 use crate::crypto::token::TokenDigest;
 use crate::db::administration::Instance;
@@ -47,7 +48,7 @@ pub struct Sidecar {
     /// Origins of web pages that may connect; `*` is all.
     pub origins: Vec<String>,
     /// Tokens that stand in the configuration.
-    pub configured: Vec<TokenDigest>,
+    pub configured: ConfiguredTokens,
     /// Messages are compressed for clients that take them so.
     pub compression: bool,
     /// The longest message a client may send.

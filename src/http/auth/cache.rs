@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::crypto::token::{TokenDigest, is_same};
+use crate::crypto::token::TokenDigest;
 use crate::model::Access;
 
 /// How long an answer of the database is believed.
@@ -58,23 +58,6 @@ impl TokenCache {
     }
 }
 
-/// Tokens that stand in the configuration: they reach the whole account `default`.
-#[derive(Debug, Default)]
-pub struct ConfiguredTokens(Vec<(TokenDigest, Access)>);
-
-impl ConfiguredTokens {
-    /// Of these.
-    pub fn new(tokens: impl IntoIterator<Item = (TokenDigest, Access)>) -> Self {
-        Self(tokens.into_iter().collect())
-    }
-
-    /// What a token is good for. All are compared, each in constant time.
-    pub(super) fn find(&self, digest: &TokenDigest) -> Option<Access> {
-        let same = self.0.iter().filter(|(known, _)| is_same(known, digest));
-        same.fold(None, |_, (_, access)| Some(access.clone()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,12 +87,5 @@ mod tests {
         cache.forget();
         cache.keep([1; 32], access(), asked_in);
         assert_eq!(cache.get(&[1; 32]), None);
-    }
-
-    #[test]
-    fn a_configured_token_is_found_and_no_other() {
-        let tokens = ConfiguredTokens::new([([1; 32], access())]);
-        assert_eq!(tokens.find(&[1; 32]), Some(access()));
-        assert_eq!(tokens.find(&[2; 32]), None);
     }
 }

@@ -3,7 +3,7 @@
 mod cache;
 mod carrier;
 
-pub use cache::{ConfiguredTokens, TokenCache};
+pub use cache::TokenCache;
 pub use carrier::Carrier;
 
 use axum::extract::FromRequestParts;

@@ -11,11 +11,11 @@ use url::form_urlencoded;
 
 use super::refusal::Refusal;
 use crate::causes::Causes;
-use crate::crypto::token::{TokenDigest, digest, is_same};
+use crate::crypto::token::{TokenDigest, digest};
 use crate::db::Error;
 use crate::db::administration::Instance;
 use crate::dialect::Identity;
-use crate::model::{Access, Reach};
+use crate::model::Access;
 use crate::realtime::connection::Peer;
 use crate::realtime::flavor::Profile;
 use crate::realtime::sidecar::Sidecar;
@@ -97,17 +97,7 @@ impl Caller {
     /// By the token itself.
     pub(super) async fn of_token(sidecar: &Sidecar, token: &SecretString) -> Result<Self, Refusal> {
         let digest = digest(token);
-        // All are compared, each in constant time.
-        let configured = sidecar
-            .configured
-            .iter()
-            .filter(|known| is_same(known, &digest))
-            .count();
-        if configured > 0 {
-            let access = Access {
-                token: "configured".to_owned(),
-                reach: Reach::DEFAULT_ACCOUNT,
-            };
+        if let Some(access) = sidecar.configured.find(&digest) {
             let digest = None;
             return Ok(Self { access, digest });
         }
@@ -140,10 +130,14 @@ impl Caller {
     /// For the operator, and to find out whether the token is still good.
     pub(super) fn peer(self, parts: &Parts, door: &'static str) -> Peer {
         let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let token = match self.digest {
+            Some(_) => self.access.token,
+            None => "configured".to_owned(),
+        };
         Peer {
             door,
             address: address.map(|ConnectInfo(address)| *address),
-            token: self.access.token,
+            token,
             digest: self.digest,
         }
     }

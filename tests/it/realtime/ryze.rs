@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::emit;
 use super::raw::{CLOSE, Client, FIN, Head, Request, TEXT};
 use super::sidecar::{sidecar, sidecar_with};
+use crate::support::api::ACCOUNT;
 use crate::support::app::TestApp;
 
 /// Where it is, for the instance of the tests.
@@ -170,10 +171,20 @@ async fn on_request_each_frame_has_a_cursor_from_which_nothing_is_missed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn upgrades_count_with_all_other_requests_of_the_token() {
+    upgrades_count(TOKEN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upgrades_count_with_all_other_requests_of_a_token_that_stands_in_the_configuration() {
+    upgrades_count(ACCOUNT).await;
+}
+
+/// Upgrades and requests with this token are counted together.
+async fn upgrades_count(token: &str) {
     let app = start("").await;
     let sidecar = sidecar(&app).await;
     let api = app.api().start().await;
-    let ask = || Request::to(DOOR).token(TOKEN).upgrade(sidecar.address);
+    let ask = || Request::to(DOOR).token(token).upgrade(sidecar.address);
     let (_, head) = ask().await;
     assert_eq!(head.status, 101);
     assert_eq!(head.header("x-ratelimit-limit"), Some("100"));
@@ -183,7 +194,7 @@ async fn upgrades_count_with_all_other_requests_of_the_token() {
         "update postrider.request_counts set requests = 98, minute = minute + interval '5 minutes'",
     )
     .await;
-    let read = api.get("/api/events/getWebsocket/shop").bearer(TOKEN);
+    let read = api.get("/api/events/getWebsocket/shop").bearer(token);
     assert_eq!(read.send().await.status, 200);
     let (_, head) = ask().await;
     assert_eq!(head.status, 101);
