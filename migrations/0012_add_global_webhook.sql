@@ -5,6 +5,10 @@
 
 alter table postrider.endpoints add column is_global boolean not null default false;
 comment on column postrider.endpoints.is_global is 'Whether it is the instance''s part of the global webhook, which is configured and not changed by owners.';
+-- Owners name their endpoints as they like: its label is none that they can give.
+alter table postrider.endpoints drop constraint endpoints_label_is_a_name;
+alter table postrider.endpoints add constraint endpoints_label_is_a_name
+  check (case when is_global then label = '(WEBHOOK_GLOBAL)' else label ~ '^[A-Za-z0-9_-]{1,50}$' end);
 create unique index endpoints_global on postrider.endpoints (instance_id) where is_global;
 
 create table postrider.global_webhook (
@@ -25,7 +29,7 @@ begin
   -- Waits for a change of the global webhook, which waits for us: no instance is passed over.
   lock table postrider.global_webhook in row exclusive mode;
   insert into postrider.endpoints (instance_id, label, dialect, url, events, by_events, media_base64, schedule, is_global)
-  select new.id, 'WEBHOOK_GLOBAL', 'evolution', g.url, g.events, g.by_events, true, 'evolution', true from postrider.global_webhook g;
+  select new.id, '(WEBHOOK_GLOBAL)', 'evolution', g.url, g.events, g.by_events, true, 'evolution', true from postrider.global_webhook g;
   return null;
 end $$;
 comment on function postrider.add_global_endpoint() is 'Trigger: a new instance gets its part of the global webhook.';
@@ -56,7 +60,7 @@ begin
       is distinct from (set_global_webhook.url, set_global_webhook.events, set_global_webhook.by_events) or e.state = 'disabled');
     get diagnostics changed = row_count;
     insert into postrider.endpoints (instance_id, label, dialect, url, events, by_events, media_base64, schedule, is_global)
-    select i.id, 'WEBHOOK_GLOBAL', 'evolution', set_global_webhook.url, set_global_webhook.events, set_global_webhook.by_events, true, 'evolution', true
+    select i.id, '(WEBHOOK_GLOBAL)', 'evolution', set_global_webhook.url, set_global_webhook.events, set_global_webhook.by_events, true, 'evolution', true
     from postrider.instances i
     where not exists (select from postrider.endpoints e where e.instance_id = i.id and e.is_global);
     get diagnostics added = row_count;

@@ -40,7 +40,7 @@ impl Database {
             .begin()
             .await
             .map_err(Error::doing("note a failing endpoint"))?;
-        let noted: Option<(bool, i16, f64, String, String, String)> = sqlx::query_as(
+        let noted: Option<(bool, i16, f64, Option<String>, String, String)> = sqlx::query_as(
             "-- health.failed: an endpoint fails, since when and how far on the way to being paused; of one that is being deleted nothing is noted
             insert into postrider.endpoint_health as health (endpoint_id, failing_since, last_failure_at, last_error)
             select endpoint.id, now(), now(), $2 from postrider.endpoints endpoint where endpoint.id = $1 for key share skip locked
@@ -48,8 +48,9 @@ impl Database {
               set failing_since = coalesce(health.failing_since, now()), last_failure_at = now(), last_error = excluded.last_error
             returning health.failing_since = now(), health.alerted_percent
               , extract(epoch from now() - health.failing_since)::double precision
-              , (select instance.name from postrider.instances instance join postrider.endpoints endpoint on endpoint.instance_id = instance.id
-                 where endpoint.id = $1)
+              , (select instance.name from postrider.instances instance join postrider.accounts account on account.id = instance.account_id
+                 join postrider.endpoints endpoint on endpoint.instance_id = instance.id
+                 where endpoint.id = $1 and (account.operator or not endpoint.is_global))
               , (select endpoint.label from postrider.endpoints endpoint where endpoint.id = $1)
               , (select endpoint.dialect from postrider.endpoints endpoint where endpoint.id = $1)",
         )
@@ -82,7 +83,7 @@ impl Database {
                 });
                 announce(
                     &mut transaction,
-                    &instance,
+                    instance.as_deref(),
                     "postrider.endpoint.failing",
                     &data,
                 )
@@ -111,12 +112,13 @@ impl Database {
             .begin()
             .await
             .map_err(Error::doing("note a recovered endpoint"))?;
-        let noted: Option<(String, String)> = sqlx::query_as(
+        let noted: Option<(Option<String>, String)> = sqlx::query_as(
             "-- health.recovered: an endpoint answers again
             update postrider.endpoint_health health set failing_since = null, alerted_percent = 0
             from postrider.endpoints endpoint join postrider.instances instance on instance.id = endpoint.instance_id
+            join postrider.accounts account on account.id = instance.account_id
             where health.endpoint_id = $1 and health.failing_since is not null and endpoint.id = $1
-            returning instance.name, endpoint.label",
+            returning case when account.operator or not endpoint.is_global then instance.name end, endpoint.label",
         )
         .bind(endpoint)
         .persistent(false)
@@ -127,7 +129,7 @@ impl Database {
             let data = serde_json::json!({ "endpoint": label, "endpoint_id": endpoint });
             announce(
                 &mut transaction,
-                &instance,
+                instance.as_deref(),
                 "postrider.endpoint.recovered",
                 &data,
             )
@@ -165,8 +167,9 @@ impl Database {
                   , 'attempts', queue.attempts, 'error', queue.last_error)))
             from postrider.webhook_queue queue
             join postrider.instances instance on instance.name = queue.instance_name
+            join postrider.accounts account on account.id = instance.account_id
             left join postrider.endpoints endpoint on endpoint.id = queue.endpoint_id
-            where queue.id = any ($1) and queue.status = 'failed' and not starts_with(queue.event_type, 'postrider.')
+            where queue.id = any ($1) and (account.operator or endpoint.is_global is not true) and queue.status = 'failed' and not starts_with(queue.event_type, 'postrider.')
               and exists (select from postrider.endpoints wanting
                           where wanting.instance_id = instance.id and 'postrider.delivery.exhausted' = any (wanting.events))
             having count(*) > 0",
@@ -185,12 +188,12 @@ async fn pause(
     endpoint: i64,
     why: &str,
 ) -> Result<bool, Error> {
-    let paused: Option<(String, String)> = sqlx::query_as(
+    let paused: Option<(Option<String>, String)> = sqlx::query_as(
         "-- health.pause: an endpoint is not to be sent to until its owner enables it
         update postrider.endpoints endpoint set state = 'paused', state_reason = $2
-        from postrider.instances instance
+        from postrider.instances instance join postrider.accounts account on account.id = instance.account_id
         where endpoint.id = $1 and endpoint.state = 'enabled' and instance.id = endpoint.instance_id
-        returning instance.name, endpoint.label",
+        returning case when account.operator or not endpoint.is_global then instance.name end, endpoint.label",
     )
     .bind(endpoint)
     .bind(storable(why))
@@ -202,17 +205,21 @@ async fn pause(
         return Ok(false);
     };
     let data = serde_json::json!({ "endpoint": label, "endpoint_id": endpoint, "reason": why });
-    announce(transaction, &instance, "postrider.endpoint.disabled", &data).await?;
+    let instance = instance.as_deref();
+    announce(transaction, instance, "postrider.endpoint.disabled", &data).await?;
     Ok(true)
 }
 
-/// Emits an event of our own.
+/// Emits an event of our own. No instance is to be told where it is about the global webhook: that is the operators' business.
 async fn announce(
     transaction: &mut sqlx::PgTransaction<'_>,
-    instance: &str,
+    instance: Option<&str>,
     event_type: &str,
     data: &serde_json::Value,
 ) -> Result<(), Error> {
+    let Some(instance) = instance else {
+        return Ok(());
+    };
     sqlx::query("select postrider.emit($1, $2, $3::text)")
         .bind(instance)
         .bind(event_type)

@@ -13,6 +13,16 @@ use super::walk::{Step, Walk, Walking};
 use crate::db::{Database, Error};
 use crate::model::Reach;
 
+/// What is for the global webhook is the operators' to see and to change, whoever's the instance: its URL is theirs.
+macro_rules! shown {
+    ($operator:literal) => {
+        concat!(
+            "($", $operator, " or not exists (
+                select from postrider.endpoints endpoint where endpoint.id = queue.endpoint_id and endpoint.is_global))"
+        )
+    };
+}
+
 /// What is listed of the deliveries of a step, and what narrows it further.
 macro_rules! listing {
     ($narrowed:literal) => {
@@ -27,7 +37,7 @@ macro_rules! listing {
               and ($2::bigint is null or instance.id = $2) and queue.created_at >= instance.created_at
             where queue.id < $3 and queue.id >= $4 and ($5::text is null or queue.status = $5) and ($6::bigint is null or queue.endpoint_id = $6)
               and ($7::bigint is null or instance.id = $7) and ($8::timestamptz is null or queue.created_at >= $8)
-              and ($9::timestamptz is null or queue.created_at < $9) ", $narrowed, "
+              and ($9::timestamptz is null or queue.created_at < $9) and ", shown!(11), " ", $narrowed, "
             order by queue.id desc limit $10"
         )
     };
@@ -42,7 +52,8 @@ macro_rules! changing {
             where instance.name = queue.instance_name and instance.account_id = $1 and ($2::bigint is null or instance.id = $2)
               and queue.created_at >= instance.created_at and ", $which, " and ($3::bigint is null or queue.endpoint_id = $3)
               and ($4::timestamptz is null or queue.updated_at >= $4) and ($5::timestamptz is null or queue.updated_at < $5)
-              and ($7::text is null or queue.last_error like $7) and ($8::bigint is null or instance.id = $8)"
+              and ($7::text is null or queue.last_error like $7) and ($8::bigint is null or instance.id = $8)
+              and ", shown!(9)
         )
     };
 }
@@ -176,6 +187,7 @@ impl Database {
         .bind(filter.since)
         .bind(filter.until)
         .bind(step.wanted)
+        .bind(reach.operator)
         .fetch_all(self.pool())
         .await
         .map_err(Error::refusal_or_doing("list deliveries"))
@@ -214,7 +226,7 @@ impl Database {
         reach: Reach,
         ids: &[i64],
     ) -> Result<Vec<DeliveryLine>, Error> {
-        sqlx::query_as(
+        sqlx::query_as(concat!(
             "-- deliveries.get: by id, within reach
             select queue.id, instance.called as instance, queue.endpoint_id
               , case when queue.event_id is not null then postrider.event_id(queue.event_id, queue.event_nonce) end as event_id
@@ -223,11 +235,14 @@ impl Database {
             from postrider.webhook_queue queue
             join postrider.instances instance on instance.name = queue.instance_name and instance.account_id = $1
               and ($2::bigint is null or instance.id = $2) and queue.created_at >= instance.created_at
-            where queue.id = any ($3) order by queue.id",
-        )
+            where queue.id = any ($3) and ",
+            shown!(4),
+            " order by queue.id"
+        ))
         .bind(reach.account)
         .bind(reach.instance)
         .bind(ids)
+        .bind(reach.operator)
         .fetch_all(self.pool())
         .await
         .map_err(Error::refusal_or_doing("read deliveries"))
@@ -313,6 +328,7 @@ impl Database {
             .bind(filter.ids.as_deref())
             .bind(filter.error_like.as_deref())
             .bind(filter.instance)
+            .bind(reach.operator)
             .execute(&mut *transaction)
             .await
             .map_err(Error::refusal_or_doing(doing))?;

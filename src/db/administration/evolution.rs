@@ -75,7 +75,7 @@ impl Database {
     ) -> Result<Vec<EndpointRecord>, Error> {
         sqlx::query_as(
             "-- evolution.endpoints: of many instances
-            select id, uid::text, instance_id, label, channel, dialect, url, events, by_events, media_base64, authorization_header, headers
+            select id, uid::text, instance_id, is_global, label, channel, dialect, url, events, by_events, media_base64, authorization_header, headers
               , settings, schedule, max_attempts, timeout_ms, max_in_flight, state, state_reason, state_changed_at, created_at, updated_at
             from postrider.endpoints where instance_id = any ($1) and dialect = 'evolution' order by instance_id, label collate \"C\", id",
         )

@@ -129,10 +129,10 @@ impl Database {
         let lines: Vec<OwnLine> = sqlx::query_as(
             "-- queue.stats_within: among the first rows of each index
             with looked_at as materialized (
-              (select channel, status::text, instance_name, created_at, next_retry_at, lease_until from postrider.webhook_queue
+              (select channel, status::text, instance_name, endpoint_id, created_at, next_retry_at, lease_until from postrider.webhook_queue
                where status = 'pending' order by lane, next_retry_at, id limit $3)
               union all
-              (select channel, status::text, instance_name, created_at, next_retry_at, lease_until from postrider.webhook_queue
+              (select channel, status::text, instance_name, endpoint_id, created_at, next_retry_at, lease_until from postrider.webhook_queue
                where status = 'failed' order by id desc limit $3)
             )
             select queue.channel, queue.status, count(instance.id) as rows, now() as as_of, count(*) as looked_at
@@ -141,11 +141,13 @@ impl Database {
             from looked_at queue
             left join postrider.instances instance on instance.name = queue.instance_name and instance.account_id = $1
               and ($2::bigint is null or instance.id = $2) and queue.created_at >= instance.created_at
+              and ($4 or not exists (select from postrider.endpoints endpoint where endpoint.id = queue.endpoint_id and endpoint.is_global))
             group by queue.channel, queue.status order by queue.channel, queue.status",
         )
         .bind(reach.account)
         .bind(reach.instance)
         .bind(LOOKED_AT_MAX)
+        .bind(reach.operator)
         .fetch_all(self.pool())
         .await
         .map_err(Error::refusal_or_doing("count the queue"))?;

@@ -42,6 +42,8 @@ pub struct EndpointRecord {
     pub uid: String,
     /// Its instance.
     pub instance_id: i64,
+    /// Whether it is its instance's part of the global webhook.
+    pub is_global: bool,
     /// Its owner's name for it.
     pub label: String,
     /// How deliveries go out.
@@ -176,7 +178,7 @@ impl Database {
     ) -> Result<Vec<EndpointRecord>, Error> {
         sqlx::query_as(
             "-- endpoints.records: of one instance, secrets as they rest
-            select id, uid::text, instance_id, label, channel, dialect, url, events, by_events, media_base64, authorization_header, headers
+            select id, uid::text, instance_id, is_global, label, channel, dialect, url, events, by_events, media_base64, authorization_header, headers
               , settings, schedule, max_attempts, timeout_ms, max_in_flight, state, state_reason, state_changed_at, created_at, updated_at
             from postrider.endpoints
             where instance_id = $1 and not is_global and ($2::text is null or dialect = $2) and ($3::text is null or channel = $3)

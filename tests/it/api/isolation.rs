@@ -22,6 +22,8 @@ struct Things {
     endpoint_uid: String,
     delivery: i64,
     pending: i64,
+    /// The operators' too, though for an instance of the stranger's: of the global webhook, a dead letter and a pending one.
+    global: [i64; 2],
     event: String,
     token: String,
     account: String,
@@ -40,6 +42,7 @@ impl Things {
             endpoint_uid: "00000000-0000-4000-8000-000000000001".into(),
             delivery: 987_654_322,
             pending: 987_654_324,
+            global: [987_654_325, 987_654_326],
             event: "evt_987654323_1a2b3c4d".into(),
             token: "2b1f7c9e-5d3a-4e68-9f04-a1c8e7b36d52".into(),
             account: "00000000-0000-4000-8000-000000000003".into(),
@@ -62,8 +65,12 @@ impl Things {
             | "name" => instance(),
             "endpoint" => vec![json!(self.endpoint)],
             "webhookId" => vec![json!(self.endpoint_uid), json!(self.endpoint)],
-            "delivery" | "logId" | "log_id" => vec![json!(self.delivery), json!(self.pending)],
-            "ids" => vec![json!([self.delivery])],
+            "delivery" | "logId" | "log_id" => {
+                let global = self.global.map(|id| json!(id));
+                let own = [json!(self.delivery), json!(self.pending)];
+                own.into_iter().chain(global).collect()
+            }
+            "ids" => vec![json!([self.delivery]), json!(self.global)],
             "event" => vec![json!(self.event)],
             "token" => vec![json!(self.token)],
             "account" => vec![json!(self.account)],
@@ -87,6 +94,8 @@ impl Things {
             &self.endpoint.to_string(),
             &self.delivery.to_string(),
             &self.pending.to_string(),
+            &self.global[0].to_string(),
+            &self.global[1].to_string(),
             &self.connection.to_string(),
         ];
         names.iter().fold(text.to_owned(), |text, name| {
@@ -97,14 +106,14 @@ impl Things {
 
 /// Makes everything the owner has.
 async fn fill(app: &TestApp) -> Things {
-    let instance = format!("{MARK}-instance");
+    let (instance, label) = (format!("{MARK}-instance"), format!("{MARK}-label"));
     app.instance(&instance).await;
     app.sql(&format!(
         "select setval('postrider.endpoints_id_seq', 712345), setval('postrider.webhook_queue_id_seq', 812345), setval('postrider.events_id_seq', 912345);
-         select postrider.set_endpoint('{instance}', 'https://{MARK}.example/', label => '{MARK}', authorization_header => 'Bearer {MARK}');
-         select postrider.set_endpoint('{instance}', 'https://{MARK}.example/r', label => '{MARK}', dialect => 'ryze');
+         select postrider.set_endpoint('{instance}', 'https://{MARK}.example/', label => '{label}', authorization_header => 'Bearer {MARK}');
+         select postrider.set_endpoint('{instance}', 'https://{MARK}.example/r', label => '{label}', dialect => 'ryze');
          select postrider.set_endpoint('{instance}', 'https://{MARK}.example/e', label => 'default', dialect => 'evolution');
-         select postrider.set_endpoint('{instance}', 'https://{MARK}.example/c', label => '{MARK}', dialect => 'codechat');
+         select postrider.set_endpoint('{instance}', 'https://{MARK}.example/c', label => '{label}', dialect => 'codechat');
          select postrider.set_endpoint('{instance}', 'https://{MARK}.example/v', label => 'default', dialect => 'vzaps');
          select postrider.set_endpoint('{instance}', '', dialect => 'ryze', channel => 'websocket');
          select postrider.emit('{instance}', '{MARK}', '{{\"a\": \"{MARK}\"}}'::text);
@@ -117,6 +126,12 @@ async fn fill(app: &TestApp) -> Things {
     ))
     .await;
     let value = async |what: &str| app.value::<String>(what).await;
+    let delivery = app
+        .value("select max(id) from postrider.webhook_queue")
+        .await;
+    let pending = app
+        .value("select min(id) from postrider.webhook_queue where status = 'pending'")
+        .await;
     Things {
         instance_uid: value(&format!(
             "select uid::text from postrider.instances where name = '{instance}'"
@@ -129,18 +144,33 @@ async fn fill(app: &TestApp) -> Things {
         endpoint: app.value("select min(id) from postrider.endpoints").await,
         endpoint_uid: value("select uid::text from postrider.endpoints where dialect = 'codechat'")
             .await,
-        delivery: app
-            .value("select max(id) from postrider.webhook_queue")
-            .await,
-        pending: app
-            .value("select min(id) from postrider.webhook_queue where status = 'pending'")
-            .await,
         event: value("select postrider.event_id(id, nonce) from postrider.events limit 1").await,
         token: value("select uid::text from postrider.tokens where account_id = 1").await,
         account: value("select uid::text from postrider.accounts where id = 1").await,
         connection: app.value("select id from postrider.sockets").await,
-        label: MARK.into(),
+        // Until a stranger has a part of it, it is like any other.
+        global: [delivery, pending],
+        delivery,
+        pending,
+        label,
         instance,
+    }
+}
+
+/// The operators switch the global webhook on, and it gets what happens to the stranger's instance.
+async fn listen_everywhere(app: &TestApp, things: &mut Things) {
+    app.sql(&format!(
+        "select postrider.set_global_webhook('https://{MARK}.example/everything', '{{call}}');
+         select postrider.emit('stranger/strangers', 'call', '{{}}'), postrider.emit('stranger/strangers', 'call', '{{}}');
+         update postrider.webhook_queue set status = 'failed', last_error = '{MARK}'
+         where id = (select max(id) from postrider.webhook_queue where instance_name = 'stranger/strangers')"
+    ))
+    .await;
+    for (status, id) in ["failed", "pending"].into_iter().zip(&mut things.global) {
+        let found = format!(
+            "select id from postrider.webhook_queue where instance_name = 'stranger/strangers' and status = '{status}'"
+        );
+        *id = app.value(&found).await;
     }
 }
 
@@ -154,7 +184,7 @@ async fn owned(app: &TestApp) -> String {
            , (select string_agg(a::text, chr(10) order by id) from postrider.accounts a where id = 1)
            , (select string_agg(v::text, chr(10) order by v.id) from postrider.events v join postrider.instances i on i.id = v.instance_id where i.account_id = 1)
            , (select string_agg(c::text, chr(10) order by id) from postrider.sockets c)
-           , (select string_agg(q::text, chr(10) order by id) from postrider.webhook_queue q where instance_name like 'ownersmark%'))",
+           , (select string_agg(q::text, chr(10) order by id) from postrider.webhook_queue q where instance_name like 'ownersmark%' or url like '%ownersmark%'))",
     )
     .await
 }
@@ -273,8 +303,9 @@ async fn a_stranger_gets_nothing_changes_nothing_and_learns_nothing_on_any_route
     let app = TestApp::start().await;
     let api = app.api().start().await;
     let document = document();
-    let (owners, nobodys) = (fill(&app).await, Things::of_nobody());
+    let (mut owners, nobodys) = (fill(&app).await, Things::of_nobody());
     let tokens = stranger(&api).await;
+    listen_everywhere(&app, &mut owners).await;
     let before = owned(&app).await;
     for operation in operations(&document)
         .iter()

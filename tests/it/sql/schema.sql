@@ -56,7 +56,7 @@ begin
   -- Waits for a change of the global webhook, which waits for us: no instance is passed over.
   lock table postrider.global_webhook in row exclusive mode;
   insert into postrider.endpoints (instance_id, label, dialect, url, events, by_events, media_base64, schedule, is_global)
-  select new.id, 'WEBHOOK_GLOBAL', 'evolution', g.url, g.events, g.by_events, true, 'evolution', true from postrider.global_webhook g;
+  select new.id, '(WEBHOOK_GLOBAL)', 'evolution', g.url, g.events, g.by_events, true, 'evolution', true from postrider.global_webhook g;
   return null;
 end $$;
 
@@ -3480,7 +3480,7 @@ begin
       is distinct from (set_global_webhook.url, set_global_webhook.events, set_global_webhook.by_events) or e.state = 'disabled');
     get diagnostics changed = row_count;
     insert into postrider.endpoints (instance_id, label, dialect, url, events, by_events, media_base64, schedule, is_global)
-    select i.id, 'WEBHOOK_GLOBAL', 'evolution', set_global_webhook.url, set_global_webhook.events, set_global_webhook.by_events, true, 'evolution', true
+    select i.id, '(WEBHOOK_GLOBAL)', 'evolution', set_global_webhook.url, set_global_webhook.events, set_global_webhook.by_events, true, 'evolution', true
     from postrider.instances i
     where not exists (select from postrider.endpoints e where e.instance_id = i.id and e.is_global);
     get diagnostics added = row_count;
@@ -4224,7 +4224,11 @@ CREATE TABLE postrider.endpoints (
     CONSTRAINT endpoints_dialect_is_known CHECK ((dialect = ANY (ARRAY['postrider'::text, 'ryze'::text, 'evolution'::text, 'codechat'::text, 'vzaps'::text]))),
     CONSTRAINT endpoints_events_are_names CHECK (((array_position(events, NULL::text) IS NULL) AND (array_position(events, ''::text) IS NULL))),
     CONSTRAINT endpoints_in_flight_is_some CHECK (((max_in_flight >= 1) AND (max_in_flight <= 10000))),
-    CONSTRAINT endpoints_label_is_a_name CHECK ((label ~ '^[A-Za-z0-9_-]{1,50}$'::text)),
+    CONSTRAINT endpoints_label_is_a_name CHECK (
+CASE
+    WHEN is_global THEN (label = '(WEBHOOK_GLOBAL)'::text)
+    ELSE (label ~ '^[A-Za-z0-9_-]{1,50}$'::text)
+END),
     CONSTRAINT endpoints_state_is_known CHECK ((state = ANY (ARRAY['enabled'::text, 'paused'::text, 'disabled'::text]))),
     CONSTRAINT endpoints_timeout_is_sane CHECK (((timeout_ms >= 1000) AND (timeout_ms <= 60000))),
     CONSTRAINT endpoints_url_is_http CHECK (((channel <> 'webhook'::text) OR ((url = ''::text) AND (state = 'disabled'::text)) OR ((url ~* '^https?://[^[:space:]]+$'::text) AND (length(url) <= 2048))))

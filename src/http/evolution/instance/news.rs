@@ -87,10 +87,16 @@ async fn farewells(api: &Api, instance: &Instance) -> Result<Vec<Farewell>, Faul
         news.map(move |(event, data)| (endpoint, *event, *data))
     });
     let farewells = wanted.filter_map(|(endpoint, event, data)| {
+        // As workers name it: whoever hears of all instances cannot tell by what their accounts call them.
+        let name = if endpoint.is_global {
+            &instance.sql_name
+        } else {
+            &instance.name
+        };
         let parts = Parts {
             event_id: "",
             event_type: event,
-            instance: &instance.name,
+            instance: name,
             identity: &identity(instance),
             sender: None,
             instance_token: token.as_ref().map(ExposeSecret::expose_secret),
