@@ -31,6 +31,9 @@ pub(super) async fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Res
 pub(super) async fn run_roles(globals: &Globals, roles: &[Role]) -> anyhow::Result<ExitCode> {
     let config = globals.start()?;
     let app = App::start(config).await?;
+    if let Some(warning) = app.config.api.warning() {
+        tracing::warn!("{warning}");
+    }
     // Met at the very end: between the conditions of two parts the process must not look ready.
     let started = app.readiness.condition("process", "starting");
     let source = Source::open(&app.config).await?;

@@ -12,6 +12,11 @@ const PUBLISHED_KEY: &str = "BQYHJGJHJ";
 /// Shorter ones can be tried out.
 const TOKEN_CHARACTERS_MIN: usize = 16;
 
+/// Whether a token is too long to be tried out.
+fn is_long(token: &SecretString) -> bool {
+    token.expose_secret().chars().count() >= TOKEN_CHARACTERS_MIN
+}
+
 /// Tokens that stand in the configuration.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,10 +32,8 @@ pub struct Api {
 impl Api {
     /// Tokens that anybody could guess are refused.
     pub(super) fn check(&self, check: &mut Check<'_>) {
-        let long =
-            |token: &SecretString| token.expose_secret().chars().count() >= TOKEN_CHARACTERS_MIN;
         check.require(
-            self.account_token.as_ref().is_none_or(long),
+            self.account_token.as_ref().is_none_or(is_long),
             "api.account_token",
             "shorter than 16 characters; make one with `openssl rand -hex 32`",
         );
@@ -40,5 +43,14 @@ impl Api {
             "api.global_key",
             "AUTHENTICATION_API_KEY is the published default of Evolution API, which everybody knows; make another with `openssl rand -hex 32`",
         );
+    }
+
+    /// What is allowed and should not stay so, with its remedy: a short key may be one that clients of an Evolution API have
+    /// had for years.
+    pub fn warning(&self) -> Option<&'static str> {
+        let is_short = self.global_key.as_ref().is_some_and(|key| !is_long(key));
+        is_short.then_some(
+            "api.global_key (AUTHENTICATION_API_KEY) is shorter than 16 characters and could be found by trying; make another with `openssl rand -hex 32` and give it to your clients",
+        )
     }
 }
