@@ -5,12 +5,13 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::Response;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::auth::TokenCache;
 use super::limit::tell_limit;
-use super::manner::{Manner, dress, no_route};
+use super::manner::{self, Manner, dress, no_route};
 use super::{codechat, cors, document, evolution, request_id, ryze, v1, vzaps};
 use crate::config::{Config, ConfiguredTokens};
 use crate::crypto::Keyring;
@@ -91,6 +92,11 @@ pub fn openapi() -> OpenApi {
         whole.merge(part);
     }
     document::finish(whole)
+}
+
+/// What a path of ours is answered while the process is only starting; none where it is none of ours.
+pub(super) fn not_yet(request: &Request) -> Option<Response> {
+    manner::not_yet(&MANNERS, request)
 }
 
 /// All routes of all dialects.

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use uuid::Uuid;
 
 use super::auth::Carrier;
 use super::fault::{Fault, Kind};
@@ -80,6 +81,22 @@ pub(super) async fn no_route(manners: &'static [&'static Manner], request: Reque
         || Kind::NoRoute.status().into_response(),
         |manner| (manner.shape)(&fault, &asked),
     )
+}
+
+/// The answer before any routes are here, in the manner of those that will be; none where none will be like the path.
+pub(super) fn not_yet(manners: &[&'static Manner], request: &Request) -> Option<Response> {
+    let manner = likest(manners, request.uri().path())?;
+    let fault = Fault::unavailable("this process is only starting; try again");
+    let mut asked = asked(request);
+    if asked.request_id.is_empty() {
+        asked.request_id = Uuid::new_v4().to_string();
+    }
+    let mut response = (manner.shape)(&fault, &asked);
+    let wait = fault.retry_after.unwrap_or_default().as_secs().max(1);
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, wait.into());
+    Some(response)
 }
 
 /// The manner with the longest prefix of a path.

@@ -9,6 +9,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tower::ServiceExt;
 
+use super::api;
 use crate::readiness::Readiness;
 
 /// Where roles mount their routes. Cheap to clone; all clones are one.
@@ -58,6 +59,9 @@ impl Mounts {
         if readiness.unmet().is_empty() {
             let message = "this process serves no API: it runs without the role api\n";
             return (StatusCode::NOT_FOUND, message).into_response();
+        }
+        if let Some(response) = api::not_yet(&request) {
+            return response;
         }
         let wait = [(header::RETRY_AFTER, "1")];
         (StatusCode::SERVICE_UNAVAILABLE, wait, "starting\n").into_response()

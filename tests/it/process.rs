@@ -165,6 +165,34 @@ fn what_is_not_ready_is_named() {
 }
 
 #[test]
+fn who_comes_before_the_apis_do_is_told_in_their_own_shape_to_come_again() {
+    let process = Process::start("unready");
+    for (path, status, body) in [
+        ("/v1/instances", 503, "\"code\":\"unavailable\""),
+        (
+            "/api/instance/list",
+            500,
+            "{\"success\":false,\"error\":{\"message\":\"Internal server error\"}}",
+        ),
+        (
+            "/instance/fetchInstances",
+            503,
+            "\"response\":{\"message\":[",
+        ),
+        ("/else", 503, "starting\n"),
+    ] {
+        let answer = process.get(path);
+        let head = format!("HTTP/1.1 {status} ");
+        assert!(
+            answer.starts_with(&head)
+                && answer.contains(body)
+                && answer.contains("\r\nretry-after: 1\r\n"),
+            "{path}: {answer}"
+        );
+    }
+}
+
+#[test]
 fn a_signal_ends_it_cleanly_though_a_client_never_finishes_its_request() {
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         let process = Process::start("obedient");

@@ -341,7 +341,11 @@ async fn records(
         ..EndpointFilter::default()
     };
     let found = api.database.endpoint_records(instance, filter).await;
-    found.map_err(fault::failing_to("Failed to list webhook configurations"))
+    // The documents have no words for one that cannot be read but those for its instance.
+    found.map_err(fault::failing_to(match label {
+        None => "Failed to list webhook configurations",
+        Some(_) => "Failed to get instance",
+    }))
 }
 
 /// A row as its owner sees it. What no key opens is shown as it rests.

@@ -205,3 +205,35 @@ async fn a_webhook_is_deleted_by_its_label() {
     assert_eq!(ryze.delete(&path).await.status, 200);
     assert_eq!(ryze.webhooks().await, json!([]));
 }
+
+#[tokio::test]
+async fn what_the_database_cannot_answer_is_told_in_the_documented_words() {
+    let ryze = Ryze::start().await;
+    let words = [
+        ("getWebhook", "", "Failed to list webhook configurations"),
+        ("getWebhook", "?label=default", "Failed to get instance"),
+        ("getWebsocket", "", "Failed to get websocket configuration"),
+    ];
+    for table in ["endpoints", "instances"] {
+        ryze.app
+            .sql(&format!("alter table postrider.{table} rename to hidden"))
+            .await;
+        for (route, query, text) in words {
+            let path = format!("/api/events/{route}/{INSTANCE}{query}");
+            let answer = ryze.get(&path).await;
+            let text = match table {
+                "endpoints" => text,
+                _ => "Failed to get instance",
+            };
+            assert_eq!(answer.status, 500, "{path}: {answer:?}");
+            assert_eq!(
+                answer.json(),
+                json!({"success": false, "error": {"message": text}}),
+                "{path} without {table}"
+            );
+        }
+        ryze.app
+            .sql(&format!("alter table postrider.hidden rename to {table}"))
+            .await;
+    }
+}
