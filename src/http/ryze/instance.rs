@@ -173,7 +173,7 @@ pub(super) async fn create(
     };
     api.database.create_instance(&new, &api.keyring).await?;
     let instance = find_instance(&api, &caller, name).await?;
-    evolution::born(&api, &instance).await?;
+    evolution::born(&api, &instance).await;
     let webhook = set_webhook(&api, &instance, &body).await;
     let websocket = set_websocket(&api, &instance, &body).await;
     let instance = shown(&api, instance);

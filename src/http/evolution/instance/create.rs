@@ -113,7 +113,7 @@ pub(super) async fn create(
             return Err(fault);
         }
     };
-    news::tell(&api, &instance, "instance.create", &news::about(&instance)).await?;
+    news::created(&api, &instance).await;
     let block = |channel: Channel| shown(&api, &instance, &endpoints, channel);
     let created = EvolutionCreated {
         instance: EvolutionCreatedInstance {

@@ -39,7 +39,32 @@ pub(super) async fn tell(
 
 /// An instance was made by a route of another dialect: `instance.create` is told to whoever wants it there, which is the global
 /// webhook. Endpoints of dialects that have no such event are not made yet.
-pub(in crate::http) async fn born(api: &Api, instance: &Instance) -> Result<(), Fault> {
+///
+/// That it cannot be told is logged and no more: the instance is there, and only this answer has its token.
+pub(in crate::http) async fn born(api: &Api, instance: &Instance) {
+    if let Err(fault) = announce(api, instance).await {
+        untold(instance, &fault);
+    }
+}
+
+/// An instance was made by a route of this dialect. Not to be able to tell is logged and no more, as in [`born`].
+pub(super) async fn created(api: &Api, instance: &Instance) {
+    if let Err(fault) = tell(api, instance, "instance.create", &about(instance)).await {
+        untold(instance, &fault);
+    }
+}
+
+/// Logs that nobody hears of a new instance.
+fn untold(instance: &Instance, fault: &Fault) {
+    tracing::warn!(
+        instance.name,
+        problem = fault.message,
+        "an instance was made, and its instance.create could not be emitted"
+    );
+}
+
+/// Tells those who want to know, where there are any.
+async fn announce(api: &Api, instance: &Instance) -> Result<(), Fault> {
     let endpoints = api.database.evolution_endpoints(&[instance.id]).await?;
     let wants = |endpoint: &EndpointRecord| {
         endpoint.state != "disabled"

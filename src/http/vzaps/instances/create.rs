@@ -12,7 +12,7 @@ use super::super::owner::Owner;
 use super::super::webhook::{configure, configured};
 use super::VzapsInstance;
 use crate::crypto::token::generate;
-use crate::db::administration::NewInstance;
+use crate::db::administration::{EndpointRecord, Instance, NewInstance};
 use crate::http::api::Api;
 use crate::http::evolution;
 use crate::http::extract::Json;
@@ -92,12 +92,29 @@ pub(in crate::http::vzaps) async fn create(
     };
     api.database.create_instance(&made, &api.keyring).await?;
     let instance = caller.instance(&api, &new.name).await?;
-    evolution::born(&api, &instance).await?;
-    if let Some(url) = webhook {
-        configure(&api, &instance, url, Some(events)).await?;
-    }
-    let endpoint = configured(&api, &instance).await?;
+    evolution::born(&api, &instance).await;
+    let endpoint = match webhook_of(&api, &instance, webhook, events).await {
+        Ok(endpoint) => endpoint,
+        Err(fault) => {
+            // All of it or nothing: its token would be lost, and its name taken when the client tries again.
+            api.database.delete_instance(&instance.sql_name).await?;
+            return Err(fault);
+        }
+    };
     let answer = VzapsInstance::with(&api, &instance, endpoint.as_ref());
     let status = StatusCode::CREATED;
     Ok((status, both(status.as_u16(), answer)))
+}
+
+/// Sets the webhook, where one was given; the webhook as it is then.
+async fn webhook_of(
+    api: &Api,
+    instance: &Instance,
+    url: Option<&str>,
+    events: Vec<String>,
+) -> Result<Option<EndpointRecord>, Fault> {
+    if let Some(url) = url {
+        configure(api, instance, url, Some(events)).await?;
+    }
+    configured(api, instance).await
 }

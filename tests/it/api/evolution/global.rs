@@ -161,6 +161,34 @@ async fn the_global_webhook_hears_of_instances_made_and_deleted_in_any_way() {
 }
 
 #[tokio::test]
+async fn an_instance_of_which_nobody_could_be_told_is_made_and_its_token_shown() {
+    let app = TestApp::start().await;
+    let api = start(&app).await;
+    app.sql("select postrider.set_global_webhook('https://ops.example/hook', '{instance.create}')")
+        .await;
+    app.sql(
+        "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'no' using errcode = 'XX000'; end $$;
+         create trigger refuse before insert on postrider.events for each row execute function refuse()",
+    )
+    .await;
+    let native = api.post("/v1/instances").bearer(ACCOUNT);
+    let native = native.json(&json!({"name": "one"})).send().await;
+    assert_eq!(native.status, 201, "{native:?}");
+    let token = native.json()["token"].as_str().unwrap().to_owned();
+    let read = api.get("/v1/instances/one").bearer(&token).send().await;
+    assert_eq!(read.status, 200, "{read:?}");
+    let body = json!({"instanceName": "two", "integration": "WHATSAPP-BAILEYS"});
+    let theirs = global(api.post("/instance/create"))
+        .json(&body)
+        .send()
+        .await;
+    assert_eq!(theirs.status, 201, "{theirs:?}");
+    assert!(theirs.json()["hash"].is_string());
+    let heard = "select count(*) from postrider.webhook_queue";
+    assert_eq!(app.value::<i64>(heard).await, 0);
+}
+
+#[tokio::test]
 async fn owners_cannot_turn_the_global_webhook_elsewhere() {
     let app = TestApp::start().await;
     app.sql("select postrider.set_global_webhook('https://ops.example/hook', '{messages.upsert}')")

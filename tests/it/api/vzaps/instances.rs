@@ -161,3 +161,21 @@ async fn instances_are_listed_in_pages_searched_and_sorted() {
     let nothing = call(&api, Method::POST, "/instances/list").send().await;
     assert_eq!(bare(&nothing, 200)["total"], 4);
 }
+
+#[tokio::test]
+async fn an_instance_whose_webhook_cannot_be_kept_is_not_made_and_its_name_is_free() {
+    let (app, api) = start().await;
+    let before: i64 = app.value("select count(*) from postrider.instances").await;
+    app.sql(
+        "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'no' using errcode = 'XX000'; end $$;
+         create trigger refuse before insert on postrider.endpoints for each row execute function refuse()",
+    )
+    .await;
+    let body = json!({"name": "brittle", "webhook": "https://example.com/in"});
+    let failed = create(&api, &body).await;
+    assert_eq!(failed.status, 500, "{failed:?}");
+    let after: i64 = app.value("select count(*) from postrider.instances").await;
+    assert_eq!(after, before);
+    app.sql("drop trigger refuse on postrider.endpoints").await;
+    bare(&create(&api, &body).await, 201);
+}
