@@ -14,7 +14,7 @@ pub use access::{Access, Reach};
 pub use address::{Guard, Refused};
 pub use delivery::{Attempt, Delivery, Destination, Lease, Parcel, Resolution};
 pub use endpoint::{Channel, Endpoint, EndpointState, Header, Schedule};
-pub use header::is_reserved_header;
+pub use header::{HeaderProblem, check_header, check_header_value, is_reserved_header};
 pub use limit::{Allowance, Limit};
 pub use media::{AbsentMedia, absent_media, with_media};
 pub use outcome::{Class, Failure, Outcome, Receipt, Retry, Verdict};

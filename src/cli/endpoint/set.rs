@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use http::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
@@ -14,6 +13,7 @@ use super::super::secret::Place;
 use super::super::session::Session;
 use crate::crypto::SigningSecret;
 use crate::db::administration::{Change, EndpointChanges};
+use crate::model::{check_header, check_header_value};
 
 /// Below the help.
 pub(super) const EXAMPLES: &str = "\
@@ -189,8 +189,8 @@ impl Secrets {
         let Some(header) = place.read()? else {
             return Ok(Change::Keep);
         };
-        if HeaderValue::from_str(header.expose_secret()).is_err() {
-            bail!("the Authorization header has characters that no header may have");
+        if let Err(problem) = check_header_value(header.expose_secret()) {
+            bail!("the Authorization header {problem}");
         }
         Ok(Change::To(header))
     }
@@ -224,11 +224,8 @@ impl Secrets {
                 .collect::<anyhow::Result<_>>()?
         };
         for (name, value) in &headers {
-            if HeaderName::from_bytes(name.as_bytes()).is_err() {
-                bail!("{name:?} cannot name a header");
-            }
-            if HeaderValue::from_str(value.expose_secret()).is_err() {
-                bail!("header {name:?} has characters that no header may have");
+            if let Err(problem) = check_header(name, value.expose_secret()) {
+                bail!("header {name:?} {problem}");
             }
         }
         Ok(Change::To(headers))

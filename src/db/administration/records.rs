@@ -3,6 +3,7 @@
 use sqlx::FromRow;
 use time::OffsetDateTime;
 
+use super::Change;
 use crate::db::{Database, Error};
 use crate::model::Reach;
 
@@ -149,18 +150,24 @@ impl Database {
         .map_err(Error::refusal_or_doing("list instances"))
     }
 
-    /// Changes what a dialect keeps of an instance, and its sender; what is none stays.
+    /// Changes what a dialect keeps of an instance, and its sender; details that are none stay.
     pub async fn update_instance(
         &self,
         id: i64,
-        sender: Option<&str>,
+        sender: Change<&str>,
         details: Option<&serde_json::Value>,
     ) -> Result<(), Error> {
+        let (is_changed, sender) = match sender {
+            Change::Keep => (false, None),
+            Change::Remove => (true, None),
+            Change::To(sender) => (true, Some(sender)),
+        };
         sqlx::query(
             "-- instances.update: sender and details
-            update postrider.instances set sender = coalesce($2, sender), details = coalesce($3, details), updated_at = now() where id = $1",
+            update postrider.instances set sender = case when $2 then $3 else sender end, details = coalesce($4, details), updated_at = now() where id = $1",
         )
         .bind(id)
+        .bind(is_changed)
         .bind(sender)
         .bind(details)
         .execute(self.pool())

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::db::administration::Change;
 use crate::dialect::evolution::{self, EVENTS};
+use crate::model::check_header;
 
 /// A channel of Evolution API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +74,7 @@ pub(super) struct Block {
     pub(super) base64: Option<bool>,
     /// The events, as they are called on the wire.
     pub(super) events: Vec<String>,
-    /// Pusher's application: appId, key, secret, cluster, useTLS.
+    /// Pusher's application as it is kept: `app_id`, key, secret, cluster, `use_tls`.
     pub(super) pusher: Option<Map<String, Value>>,
 }
 
@@ -163,16 +164,21 @@ impl<'a> Reader<'a> {
         block.headers = self.headers();
     }
 
-    /// What only Pusher has.
+    /// What only Pusher has, under the names that endpoints of any dialect keep it by.
     fn pusher(&mut self) -> Map<String, Value> {
         let mut settings = Map::new();
-        for name in ["appId", "key", "secret", "cluster"] {
+        for (name, kept) in [
+            ("appId", "app_id"),
+            ("key", "key"),
+            ("secret", "secret"),
+            ("cluster", "cluster"),
+        ] {
             if let Some(text) = self.text(name) {
-                settings.insert(name.to_owned(), text.into());
+                settings.insert(kept.to_owned(), text.into());
             }
         }
         if let Some(tls) = self.boolean(&["useTLS"]) {
-            settings.insert("useTLS".to_owned(), tls.into());
+            settings.insert("use_tls".to_owned(), tls.into());
         }
         settings
     }
@@ -280,16 +286,7 @@ impl<'a> Reader<'a> {
 /// Whether it can be sent as a header, and is the endpoint's to set.
 fn checked(name: &str, value: &str) -> Result<(), String> {
     let shown: String = name.escape_debug().take(64).collect();
-    let header = http::HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| format!("\"{shown}\" is not the name of a header"))?;
-    if crate::model::is_reserved_header(&header) {
-        return Err(format!(
-            "\"{shown}\" is one that Postrider sets itself: remove it"
-        ));
-    }
-    http::HeaderValue::from_str(value)
-        .map(|_| ())
-        .map_err(|_| format!("\"{shown}\" has characters that no header may have"))
+    check_header(name, value).map_err(|problem| format!("\"{shown}\" {problem}"))
 }
 
 #[cfg(test)]
@@ -342,6 +339,7 @@ mod tests {
             json!({"a b": "x"}),
             json!({"a": "x\n"}),
             json!({"Content-Length": "1"}),
+            json!({"a": "x".repeat(4097)}),
         ] {
             assert!(with(bad.clone()).is_err(), "{bad}");
         }

@@ -135,11 +135,11 @@ impl<'a> Shown<'a> {
         let setting = |name: &str| settings.get(name).cloned().unwrap_or_default();
         EvolutionPusher {
             channel: self.channel(),
-            app_id: setting("appId"),
+            app_id: setting("app_id"),
             key: setting("key"),
             secret: setting("secret"),
             cluster: setting("cluster"),
-            use_tls: setting("useTLS"),
+            use_tls: setting("use_tls"),
         }
     }
 

@@ -15,6 +15,9 @@ use crate::http::auth::Caller;
 use crate::http::extract::{Json, Path, Query};
 use crate::http::fault::{Fault, Kind};
 
+/// How the database begins to say that names of instances stand in an account's way, not another account.
+const NAMES_TAKEN: &str = "an instance of the account";
+
 /// Its routes.
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -119,7 +122,7 @@ async fn create(
     caller.for_operator()?;
     let id = api.database.create_account(&new.name, new.instances_max).await.map_err(|error| {
         match Fault::from(error) {
-            fault if fault.kind == Kind::Conflict && !fault.message.starts_with("postrider: an instance") => {
+            fault if fault.kind == Kind::Conflict && !fault.message.starts_with(NAMES_TAKEN) => {
                 Fault { message: format!("there is an account {:?} already", new.name), ..fault }
             }
             fault if fault.kind == Kind::Unacceptable => Fault::invalid(

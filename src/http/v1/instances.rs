@@ -9,7 +9,9 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::given::Given;
 use super::page::{Cursor, Page, size};
+use super::sender::sender;
 use crate::crypto::token;
 use crate::db::administration::{Instance, NewInstance};
 use crate::http::api::Api;
@@ -71,19 +73,22 @@ struct MadeInstance {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct InstanceRequest {
-    /// 1 to 255 characters; unique over all accounts, as SQL names an instance by it.
+    /// 1 to 255 characters; unique within the account.
     #[schema(min_length = 1, max_length = 255)]
     name: String,
     /// What envelopes that have a sender put there.
+    #[schema(max_length = 255, example = "5511999999999@s.whatsapp.net")]
     sender: Option<String>,
 }
 
-/// What is to change.
+/// What is to change. What is left out stays as it is.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct InstanceChange {
-    /// What envelopes that have a sender put there.
-    sender: String,
+    /// What envelopes that have a sender put there; null removes it.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 255, example = "5511999999999@s.whatsapp.net")]
+    sender: Given<String>,
 }
 
 /// Another token.
@@ -137,6 +142,9 @@ async fn create(
     Json(asked): Json<InstanceRequest>,
 ) -> Result<(StatusCode, Json<MadeInstance>), Fault> {
     caller.for_account()?;
+    if let Some(text) = &asked.sender {
+        sender("sender", text)?;
+    }
     let token = token::generate(&mut rand::rng());
     let new = NewInstance {
         name: &asked.name,
@@ -147,7 +155,7 @@ async fn create(
     };
     api.database.create_instance(&new, &api.keyring).await?;
     let instance = caller.instance(&api, &asked.name).await?;
-    evolution::born(&api, &instance).await?;
+    evolution::born(&api, &instance).await;
     let made = MadeInstance {
         instance: instance.into(),
         token: shown(&token),
@@ -178,8 +186,11 @@ async fn change(
     Json(asked): Json<InstanceChange>,
 ) -> Result<Json<InstanceView>, Fault> {
     let instance = caller.instance(&api, &named).await?;
+    let sender = asked
+        .sender
+        .change(|text| sender("sender", text).map(|()| text.as_str()))?;
     api.database
-        .update_instance(instance.id, Some(&asked.sender), None)
+        .update_instance(instance.id, sender, None)
         .await?;
     Ok(Json(caller.instance(&api, &instance.name).await?.into()))
 }

@@ -6,11 +6,13 @@ mod dead_letters;
 mod deliveries;
 mod endpoints;
 mod events;
+mod given;
 mod instances;
 mod page;
 mod problem;
 mod publish;
 mod queue;
+mod sender;
 mod stream;
 mod tokens;
 

@@ -1,13 +1,14 @@
 //! Publishing events.
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::sender::sender;
 use crate::db::administration::NewEvent;
 use crate::http::api::Api;
 use crate::http::auth::Caller;
@@ -16,6 +17,9 @@ use crate::http::fault::Fault;
 
 /// Events of one batch.
 const BATCH_MAX: usize = 10_000;
+
+/// The header that may give the key.
+const KEY: &str = "Idempotency-Key";
 
 /// Longer keys are not kept.
 const KEY_CHARACTERS_MAX: usize = 255;
@@ -84,10 +88,7 @@ async fn one(
     headers: HeaderMap,
     Json(event): Json<EventRequest>,
 ) -> Result<(StatusCode, Json<Published>), Fault> {
-    let header = headers
-        .get("idempotency-key")
-        .and_then(|key| key.to_str().ok());
-    let new = event.new_event("", header)?;
+    let new = event.new_event("", key(&headers)?)?;
     let reach = caller.reach();
     let mut published = api.database.publish(reach, &named, new).await?;
     if published.is_none() {
@@ -133,6 +134,17 @@ async fn batch(
     Ok((StatusCode::ACCEPTED, Json(BatchPublished { ids })))
 }
 
+/// The key that the header gives. One that cannot be read is refused: without it a retry would publish a second time.
+fn key(headers: &HeaderMap) -> Result<Option<&str>, Fault> {
+    let key = headers.get(KEY).map(HeaderValue::to_str).transpose();
+    key.map_err(|_| {
+        let message = format!(
+            "the header {KEY} has characters other than ASCII, which headers do not carry; send it as idempotency_key in the body"
+        );
+        Fault::invalid(KEY, message)
+    })
+}
+
 impl EventRequest {
     /// Checked; `place` is what stands before its fields.
     fn new_event<'a>(
@@ -156,15 +168,8 @@ impl EventRequest {
             let message = format!("{place} is 1 to {KEY_CHARACTERS_MAX} characters");
             return Err(Fault::invalid(place, message));
         }
-        let sendable = |sender: &str| {
-            sender.chars().count() <= KEY_CHARACTERS_MAX && !sender.contains(char::is_control)
-        };
-        if !self.sender.as_deref().is_none_or(sendable) {
-            let place = format!("{place}sender");
-            let message = format!(
-                "{place} is at most {KEY_CHARACTERS_MAX} characters without control characters, for example 5511999999999@s.whatsapp.net"
-            );
-            return Err(Fault::invalid(place, message));
+        if let Some(text) = &self.sender {
+            sender(format!("{place}sender"), text)?;
         }
         Ok(NewEvent {
             event_type: &self.event_type,

@@ -477,21 +477,30 @@ async fn no_two_ways_lead_to_one_name() {
     let app = TestApp::start().await;
     let api = app.api().start().await;
     let [token, _] = stranger(&api).await;
-    let post = async |path: &str, body: Value| {
-        api.post(path)
-            .bearer(ACCOUNT)
-            .json(&body)
-            .send()
-            .await
-            .status
-    };
-    assert_eq!(post("/v1/accounts", json!({"name": "a/b"})).await, 422);
+    let post =
+        async |path: &str, body: Value| api.post(path).bearer(ACCOUNT).json(&body).send().await;
+    let status = async |path: &str, body: Value| post(path, body).await.status;
+    assert_eq!(status("/v1/accounts", json!({"name": "a/b"})).await, 422);
     assert_eq!(
-        post("/v1/instances", json!({"name": "stranger/x"})).await,
+        status("/v1/instances", json!({"name": "stranger/x"})).await,
         422
     );
-    assert_eq!(post("/v1/instances", json!({"name": "later/x"})).await, 201);
-    assert_eq!(post("/v1/accounts", json!({"name": "later"})).await, 409);
+    assert_eq!(
+        status("/v1/instances", json!({"name": "later/x"})).await,
+        201
+    );
+    for (name, cause) in [
+        (
+            "later",
+            "an instance of the account \"default\" is called 'later/' and more",
+        ),
+        ("stranger", "there is an account \"stranger\" already"),
+    ] {
+        let refused = post("/v1/accounts", json!({"name": name})).await;
+        assert_eq!(refused.status, 409, "{refused:?}");
+        let detail = refused.json()["detail"].clone();
+        assert!(detail.as_str().unwrap().starts_with(cause), "{detail}");
+    }
     app.sql("select postrider.create_instance('stranger/y')")
         .await;
     let own = api.get("/v1/instances/y").bearer(&token).send().await;

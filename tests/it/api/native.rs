@@ -437,6 +437,60 @@ async fn a_sender_may_be_given_with_each_event() {
 }
 
 #[tokio::test]
+async fn an_instances_sender_is_kept_to_what_envelopes_carry_and_taken_away_with_null() {
+    let app = TestApp::start().await;
+    let api = app.api().start().await;
+    let sender = "5511999999999@s.whatsapp.net";
+    let made = post(
+        &api,
+        "/v1/instances",
+        json!({"name": "zap", "sender": sender}),
+    )
+    .await;
+    assert_eq!((made.status, &made.json()["sender"]), (201, &json!(sender)));
+    for wrong in ["x".repeat(256), "a\nb".to_owned()] {
+        let body = json!({"name": "other", "sender": wrong});
+        for refused in [
+            post(&api, "/v1/instances", body).await,
+            patch(&api, "/v1/instances/zap", json!({"sender": wrong})).await,
+        ] {
+            assert_eq!(refused.status, 422, "{refused:?}");
+            assert_eq!(refused.json()["field"], "sender");
+        }
+    }
+    assert_eq!(get(&api, "/v1/instances/other").await.status, 404);
+    let kept = patch(&api, "/v1/instances/zap", json!({})).await;
+    assert_eq!((kept.status, &kept.json()["sender"]), (200, &json!(sender)));
+    let gone = patch(&api, "/v1/instances/zap", json!({"sender": null})).await;
+    assert_eq!(
+        (gone.status, &gone.json()["sender"]),
+        (200, &json!(Value::Null))
+    );
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_read_is_refused_and_nothing_is_published() {
+    let app = TestApp::start().await;
+    let api = app.api().start().await;
+    let send = async |key: &str| {
+        let call = api.post("/v1/instances/shop/events").bearer(ACCOUNT);
+        let call = call.header("idempotency-key", key);
+        call.json(&json!({"type": "order.paid", "data": {}}))
+            .send()
+            .await
+    };
+    let refused = send("pedido-nº-7").await;
+    assert_eq!(refused.status, 422, "{refused:?}");
+    assert_eq!(refused.json()["field"], "Idempotency-Key");
+    let events = "select count(*) from postrider.events";
+    assert_eq!(app.value::<i64>(events).await, 0);
+    let first = send("order-7").await;
+    assert_eq!(first.status, 202, "{first:?}");
+    assert_eq!(send("order-7").await.json(), first.json());
+    assert_eq!(app.value::<i64>(events).await, 1);
+}
+
+#[tokio::test]
 async fn dead_letters_are_listed_requeued_by_filter_and_purged() {
     let app = TestApp::start().await;
     let api = app.api().start().await;

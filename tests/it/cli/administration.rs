@@ -319,6 +319,10 @@ async fn what_cannot_be_an_endpoint_is_refused_with_the_reason_and_without_its_s
             &["https://example.com/", "--header", "hunter2"],
             "write it as \"name: value\"",
         ),
+        (
+            &["https://example.com/", "--header", "Host: other.example"],
+            "sets itself: remove it",
+        ),
     ] {
         let arguments = [&["endpoint", "set", "shop"], arguments].concat();
         let said = program.run(&arguments).await.complaint();

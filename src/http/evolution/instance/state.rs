@@ -9,7 +9,7 @@ use super::super::fault::refused;
 use super::super::tenant::Tenant;
 use super::delete::{EvolutionDone, done};
 use super::{STATUS, connection, news};
-use crate::db::administration::Instance;
+use crate::db::administration::{Change, Instance};
 use crate::http::api::Api;
 use crate::http::extract::Json;
 use crate::http::fault::Fault;
@@ -48,7 +48,7 @@ async fn note(api: &Api, instance: &Instance, state: &str) -> Result<(), Fault> 
         details.insert(STATUS.to_owned(), state.into());
     }
     api.database
-        .update_instance(instance.id, None, Some(&details))
+        .update_instance(instance.id, Change::Keep, Some(&details))
         .await?;
     Ok(())
 }

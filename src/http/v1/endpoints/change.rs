@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::super::given::Given;
 use super::view::{ChannelName, DialectName, EndpointView};
 use super::{find, settings, values};
 use crate::db::administration::{
-    Change, EndpointChanges, EndpointLine, EndpointRules, EndpointShown, Existing,
+    EndpointChanges, EndpointLine, EndpointRules, EndpointShown, Existing,
 };
 use crate::http::api::Api;
 use crate::http::auth::Caller;
@@ -64,25 +65,6 @@ pub(super) struct EndpointChange {
     settings: Given<Value>,
 }
 
-/// What a field says. Null is not the same as nothing.
-#[derive(Debug, Clone, Default)]
-enum Given<T> {
-    /// It was left out.
-    #[default]
-    Nothing,
-    /// null.
-    Null,
-    /// A value.
-    Value(T),
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Given<T> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let value = Option::<T>::deserialize(from)?;
-        Ok(value.map_or(Self::Null, Self::Value))
-    }
-}
-
 /// Changes an endpoint
 #[utoipa::path(patch, path = "/v1/endpoints/{endpoint}", tag = "endpoints", security(("bearer" = [])),
     params(("endpoint" = i64, Path, description = "Its id")),
@@ -128,7 +110,9 @@ impl EndpointChange {
         values::within("max_attempts", self.max_attempts, 1..=1000)?;
         values::within("timeout_ms", self.timeout_ms, 1000..=60_000)?;
         values::within("max_in_flight", self.max_in_flight, 1..=10_000)?;
-        let signing = change_of(&self.signing_secret, |text| values::signing_secret(text))?;
+        let signing = self
+            .signing_secret
+            .change(|text| values::signing_secret(text))?;
         Ok(EndpointChanges {
             instance: &line.instance,
             url: self.url.as_deref().unwrap_or(&line.url),
@@ -143,14 +127,16 @@ impl EndpointChange {
             state: self
                 .enabled
                 .map(|on| if on { "enabled" } else { "disabled" }),
-            settings: change_of(&self.settings, |settings| {
+            settings: self.settings.change(|settings| {
                 settings::check(settings, channel(line), dialect(line), &api.guard)
             })?,
             events: self.events.clone(),
-            authorization: change_of(&self.authorization, |text| {
-                values::authorization(text.clone())
-            })?,
-            headers: change_of(&self.headers, |headers| values::headers(headers.clone()))?,
+            authorization: self
+                .authorization
+                .change(|text| values::authorization(text.clone()))?,
+            headers: self
+                .headers
+                .change(|headers| values::headers(headers.clone()))?,
             signing,
             by_events: self.by_events,
             media_base64: self.media_base64,
@@ -171,18 +157,6 @@ impl EndpointChange {
                 Err(Fault::invalid("url", message))
             }
         }
-    }
-}
-
-/// Left out: it stays; null: it goes; else it is set to what is made of it.
-fn change_of<T, U>(
-    asked: &Given<T>,
-    make: impl FnOnce(&T) -> Result<U, Fault>,
-) -> Result<Change<U>, Fault> {
-    match asked {
-        Given::Nothing => Ok(Change::Keep),
-        Given::Null => Ok(Change::Remove),
-        Given::Value(value) => make(value).map(Change::To),
     }
 }
 

@@ -13,6 +13,17 @@ use crate::model::{Guard, target};
 /// What stands for a credential.
 const MASK: &str = "********";
 
+/// Whose names there are at a broker or in queues.
+#[derive(Debug, Deserialize)]
+enum Compat {
+    /// Those that are documented.
+    #[serde(rename = "")]
+    Documented,
+    /// Those of Evolution API 2.3.
+    #[serde(rename = "evolution-2.3")]
+    Version23,
+}
+
 /// Of a broker.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,7 +32,7 @@ struct Rabbitmq {
     #[serde(rename = "exchange")]
     _exchange: Option<String>,
     #[serde(rename = "compat")]
-    _compat: Option<String>,
+    _compat: Option<Compat>,
 }
 
 /// Of a queue.
@@ -40,7 +51,7 @@ struct Sqs {
     #[serde(rename = "fifo")]
     _fifo: Option<bool>,
     #[serde(rename = "compat")]
-    _compat: Option<String>,
+    _compat: Option<Compat>,
 }
 
 /// Of an app.
@@ -109,7 +120,11 @@ fn read<T: DeserializeOwned>(settings: &Value) -> Result<T, Fault> {
         let problem = error.inner().to_string();
         // "invalid type: string \"the value\", expected …" says the value.
         let problem = match problem.split_once(", expected") {
-            Some((said, expected)) if said.starts_with("invalid ") => format!("expected{expected}"),
+            Some((said, expected))
+                if said.starts_with("invalid ") || said.starts_with("unknown variant") =>
+            {
+                format!("expected{expected}")
+            }
             _ => problem,
         };
         Fault::invalid(place.clone(), format!("{place}: {problem}"))
@@ -229,6 +244,16 @@ mod tests {
             ChannelName::Rabbitmq,
             json!({"uri": "http://hunter2@x/"}),
             "settings.uri: expected amqps://",
+        );
+        check(
+            ChannelName::Sqs,
+            json!({"compat": "hunter2"}),
+            "settings.compat: expected `` or `evolution-2.3`",
+        );
+        check(
+            ChannelName::Rabbitmq,
+            json!({"compat": "evolution"}),
+            "settings.compat: expected `` or `evolution-2.3`",
         );
         check(
             ChannelName::Rabbitmq,

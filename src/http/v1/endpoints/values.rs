@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use axum::http::{HeaderName, HeaderValue};
 use secrecy::SecretString;
 
 use crate::crypto::SigningSecret;
 use crate::http::fault::Fault;
-use crate::model::{Guard, target};
+use crate::model::{Guard, check_header, check_header_value, target};
 
 /// More types than this are no filter.
 const EVENTS_MAX: usize = 1000;
@@ -50,12 +49,17 @@ pub(super) fn events(types: &[String]) -> Result<(), Fault> {
 
 /// The `Authorization` header, as it will be sent.
 pub(super) fn authorization(text: String) -> Result<SecretString, Fault> {
-    if text.is_empty() || HeaderValue::from_str(&text).is_err() {
-        let message =
-            "authorization: empty, or with characters that no header may have; null removes it";
+    if text.is_empty() {
+        let message = "authorization: empty; null removes it";
         return Err(Fault::invalid("authorization", message));
     }
-    Ok(text.into())
+    match check_header_value(&text) {
+        Ok(()) => Ok(text.into()),
+        Err(problem) => {
+            let message = format!("authorization {problem}; null removes it");
+            Err(Fault::invalid("authorization", message))
+        }
+    }
 }
 
 /// Custom headers. Their values are not repeated.
@@ -65,12 +69,8 @@ pub(super) fn headers(
     let mut checked = BTreeMap::new();
     for (name, value) in given {
         let place = format!("headers.{name}");
-        if HeaderName::from_bytes(name.as_bytes()).is_err() {
-            let message = format!("{place}: this cannot name a header");
-            return Err(Fault::invalid(place, message));
-        }
-        if HeaderValue::from_str(&value).is_err() {
-            let message = format!("{place}: characters that no header may have");
+        if let Err(problem) = check_header(&name, &value) {
+            let message = format!("{place} {problem}");
             return Err(Fault::invalid(place, message));
         }
         checked.insert(name, value.into());

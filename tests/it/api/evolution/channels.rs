@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{create, global, message, start};
+use crate::support::api::ACCOUNT;
 use crate::support::app::TestApp;
 
 #[tokio::test]
@@ -101,6 +102,38 @@ async fn a_pusher_application_is_kept_with_its_credentials() {
         ]])
     );
     assert_eq!(global(api.get("/pusher/find/x")).send().await.json(), found);
+}
+
+#[tokio::test]
+async fn a_pusher_application_is_one_and_the_same_here_and_in_the_native_api() {
+    let app = TestApp::start().await;
+    let api = start(&app).await;
+    create(&api, "x").await;
+    let body = json!({"pusher": {"enabled": true, "appId": "1", "key": "k", "secret": "s3cret", "cluster": "us2", "useTLS": true}});
+    let set = global(api.post("/pusher/set/x")).json(&body).send().await;
+    assert_eq!(set.status, 201, "{set:?}");
+    let listed = api.get("/v1/endpoints?channel=pusher").bearer(ACCOUNT);
+    let endpoint = listed.send().await.json()["items"][0].clone();
+    assert_eq!(
+        endpoint["settings"],
+        json!({"app_id": "1", "key": "k", "secret": "********", "cluster": "us2", "use_tls": true})
+    );
+    let other =
+        json!({"app_id": "2", "key": "l", "secret": "0ther", "cluster": "eu", "use_tls": false});
+    let one = format!("/v1/endpoints/{}", endpoint["id"]);
+    let change = api.call(reqwest::Method::PATCH, &one).bearer(ACCOUNT);
+    let patched = change.json(&json!({"settings": other})).send().await;
+    assert_eq!(patched.status, 200, "{patched:?}");
+    let found = global(api.get("/pusher/find/x")).send().await.json();
+    for (name, kept) in [
+        ("appId", "app_id"),
+        ("key", "key"),
+        ("secret", "secret"),
+        ("cluster", "cluster"),
+        ("useTLS", "use_tls"),
+    ] {
+        assert_eq!(found[name], other[kept], "{name}");
+    }
 }
 
 #[tokio::test]

@@ -141,7 +141,7 @@ fn impossible_webhooks() -> Vec<(Value, &'static str)> {
         ),
         (
             json!({"webhook": {"enabled": true, "url": url, "headers": {"a b": "c"}}}),
-            "webhook.headers \"a b\" is not the name of a header",
+            "webhook.headers \"a b\" cannot name a header",
         ),
         (
             json!({"webhook": {"enabled": true, "url": url, "headers": {"X": "a\r\nb"}}}),
