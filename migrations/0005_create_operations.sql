@@ -21,8 +21,9 @@ exception
 end $$;
 comment on function postrider.create_instance(text, text, text) is 'Creates an instance, of an account where its name begins with the account''s and a slash, else of the account "default"; its token is made up unless given. Returns its public id.';
 
--- Deleting is quick, however much is pending: the endpoint is gone when it returns, so that nothing more is delivered to it. What is
--- pending for it is buried at once where that is little, and else by maintenance, in steps; a worker that meets such a row buries it.
+-- Deleting is quick, however much is pending: the endpoint is gone when it returns, so that no worker takes up a delivery to it; one
+-- may still send what it has in its hands. What is pending for it is buried at once where that is little, and else by maintenance, in
+-- steps; a worker that meets such a row buries it.
 create table postrider.deleted_endpoints (
   endpoint_id bigint primary key
 , why text not null
@@ -221,7 +222,7 @@ begin
   delete from postrider.endpoints e where e.id = endpoint;
   return found;
 end $$;
-comment on function postrider.delete_endpoint(bigint) is 'Deletes an endpoint: nothing is delivered to it any more. What is pending for it goes to the dead letters: at once where that is little, else within seconds. False when there is none.';
+comment on function postrider.delete_endpoint(bigint) is 'Deletes an endpoint: no worker takes up a delivery to it any more. What is pending for it goes to the dead letters: at once where that is little, else within seconds. False when there is none.';
 
 create view postrider.endpoint_list as
 select e.id, i.name as instance, e.label, e.channel, e.dialect, e.url, e.events, e.by_events, e.media_base64

@@ -5,16 +5,14 @@ use serde::Deserialize;
 
 use super::check::Check;
 use super::fields;
+use crate::crypto::token::CHOSEN_CHARACTERS_MIN;
 
 /// The key that Evolution API publishes as its default: everybody knows it.
 const PUBLISHED_KEY: &str = "BQYHJGJHJ";
 
-/// Shorter ones can be tried out.
-const TOKEN_CHARACTERS_MIN: usize = 16;
-
 /// Whether a token is too long to be tried out.
 fn is_long(token: &SecretString) -> bool {
-    token.expose_secret().chars().count() >= TOKEN_CHARACTERS_MIN
+    token.expose_secret().chars().count() >= CHOSEN_CHARACTERS_MIN
 }
 
 /// Tokens that stand in the configuration.

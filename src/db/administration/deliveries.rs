@@ -23,18 +23,25 @@ macro_rules! shown {
     };
 }
 
-/// What is listed of the deliveries of a step, and what narrows it further.
-macro_rules! listing {
-    ($narrowed:literal) => {
-        concat!(
-            "-- deliveries.list: within reach, the latest first
+/// The lines of deliveries within reach.
+macro_rules! lines {
+    () => {
+        "
             select queue.id, instance.called as instance, queue.endpoint_id
               , case when queue.event_id is not null then postrider.event_id(queue.event_id, queue.event_nonce) end as event_id
               , queue.event_type, queue.channel::text, queue.url, queue.status::text, queue.lease_token is not null and queue.lease_until > now() as in_flight
               , queue.attempts::integer, queue.max_attempts::integer, queue.next_retry_at::timestamptz, queue.last_error, queue.created_at, queue.updated_at
             from postrider.webhook_queue queue
             join postrider.instances instance on instance.name = queue.instance_name and instance.account_id = $1
-              and ($2::bigint is null or instance.id = $2) and queue.created_at >= instance.created_at
+              and ($2::bigint is null or instance.id = $2) and queue.created_at >= instance.created_at "
+    };
+}
+
+/// What is listed of the deliveries of a step, and what narrows it further.
+macro_rules! listing {
+    ($narrowed:literal) => {
+        concat!(
+            "-- deliveries.list: within reach, the latest first", lines!(), "
             where queue.id < $3 and queue.id >= $4 and ($5::text is null or queue.status = $5) and ($6::bigint is null or queue.endpoint_id = $6)
               and ($7::bigint is null or instance.id = $7) and ($8::timestamptz is null or queue.created_at >= $8)
               and ($9::timestamptz is null or queue.created_at < $9) and ", shown!(11), " ", $narrowed, "
@@ -227,15 +234,9 @@ impl Database {
         ids: &[i64],
     ) -> Result<Vec<DeliveryLine>, Error> {
         sqlx::query_as(concat!(
-            "-- deliveries.get: by id, within reach
-            select queue.id, instance.called as instance, queue.endpoint_id
-              , case when queue.event_id is not null then postrider.event_id(queue.event_id, queue.event_nonce) end as event_id
-              , queue.event_type, queue.channel::text, queue.url, queue.status::text, queue.lease_token is not null and queue.lease_until > now() as in_flight
-              , queue.attempts::integer, queue.max_attempts::integer, queue.next_retry_at::timestamptz, queue.last_error, queue.created_at, queue.updated_at
-            from postrider.webhook_queue queue
-            join postrider.instances instance on instance.name = queue.instance_name and instance.account_id = $1
-              and ($2::bigint is null or instance.id = $2) and queue.created_at >= instance.created_at
-            where queue.id = any ($3) and ",
+            "-- deliveries.get: by id, within reach",
+            lines!(),
+            "where queue.id = any ($3) and ",
             shown!(4),
             " order by queue.id"
         ))

@@ -1987,7 +1987,7 @@ end $$;
 -- Name: FUNCTION delete_endpoint(endpoint bigint); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.delete_endpoint(endpoint bigint) IS 'Deletes an endpoint: nothing is delivered to it any more. What is pending for it goes to the dead letters: at once where that is little, else within seconds. False when there is none.';
+COMMENT ON FUNCTION postrider.delete_endpoint(endpoint bigint) IS 'Deletes an endpoint: no worker takes up a delivery to it any more. What is pending for it goes to the dead letters: at once where that is little, else within seconds. False when there is none.';
 
 
 --
