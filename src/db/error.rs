@@ -79,6 +79,11 @@ pub enum Error {
         /// The latest one we know.
         known: i64,
     },
+    /// Another build has been here.
+    #[error(
+        "migration {0} in the database is not the one of this program: another build of postrider made this schema. Start that build, or give this one a database of its own"
+    )]
+    SchemaOfAnother(i64),
     /// The migrations could not be applied.
     #[error("the schema could not be brought up to date")]
     Migrate(#[source] sqlx::migrate::MigrateError),

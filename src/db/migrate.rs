@@ -212,9 +212,7 @@ fn missing(applied: &BTreeMap<i64, Vec<u8>>) -> Result<Option<&'static Migration
             .get(&migration.version)
             .is_some_and(|checksum| *checksum != *migration.checksum)
     }) {
-        return Err(Error::Migrate(MigrateError::VersionMismatch(
-            changed.version,
-        )));
+        return Err(Error::SchemaOfAnother(changed.version));
     }
     Ok(MIGRATIONS
         .iter()

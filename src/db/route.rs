@@ -42,7 +42,7 @@ impl Route {
         let line = match look(&options).await {
             Ok(line) => line,
             // The only server a pooler has was busy with the other half of our own question.
-            Err(error) if error.is_timeout() => Line::Pooled,
+            Err(error) if error.is_timeout() && lets_in(&options).await => Line::Pooled,
             Err(error) => {
                 tracing::debug!(error = %crate::causes::Causes(&error), "the way to the database could not be looked at");
                 Line::Direct
@@ -50,6 +50,16 @@ impl Route {
         };
         Self { options, line }
     }
+}
+
+/// Whether anything answers there at all.
+async fn lets_in(options: &PgConnectOptions) -> bool {
+    let connecting = async {
+        // Boxed: connecting is a large future.
+        let connection = Box::pin(options.connect()).await;
+        connection.map_err(Error::doing("connect to the database"))
+    };
+    error::answered(connecting).await.is_ok()
 }
 
 /// Whether sessions stay whole, and our settings are let in.

@@ -73,7 +73,7 @@ impl Label for Door {
             Self::Sse => "sse",
             Self::Ryze => "ryze",
             Self::Vzaps => "vzaps",
-            Self::SocketIo => "socketio",
+            Self::SocketIo => "socket.io",
             Self::Evolution => "evolution",
             Self::Other => "other",
         }

@@ -101,6 +101,18 @@ impl Caller {
             let digest = None;
             return Ok(Self { access, digest });
         }
+        Self::of_digest(sidecar, digest).await
+    }
+
+    /// The same, if its token is still good: on one connection a client may ask for something long after it came.
+    pub(super) async fn again(&self, sidecar: &Sidecar) -> Result<Self, Refusal> {
+        match self.digest {
+            Some(digest) => Self::of_digest(sidecar, digest).await,
+            None => Ok(self.clone()),
+        }
+    }
+
+    async fn of_digest(sidecar: &Sidecar, digest: TokenDigest) -> Result<Self, Refusal> {
         let ask = async {
             let found = sidecar.database.authenticate(&digest).await;
             found.map_err(away)?.ok_or(Refusal::Unauthorized)

@@ -15,9 +15,10 @@ use super::super::connection::{Connection, Outlet, Peer};
 use super::super::filter::Filter;
 use super::super::flavor::{Flavor, Profile};
 use super::super::protocol;
-use super::super::replay::Replay;
+use super::super::replay::{Broken, Replay};
 use super::super::sidecar::Sidecar;
 use super::Lines;
+use crate::causes::Causes;
 use crate::db::tail::Origin;
 
 /// How soon a socket that took no more is tried again.
@@ -101,7 +102,11 @@ impl Feed {
                         self.connection.go_live();
                         continue;
                     }
-                    Err(_) => self.connection.close(Close::Unavailable),
+                    Err(Broken::Gap) => self.connection.close(Close::Expired),
+                    Err(Broken::Away(error)) => {
+                        tracing::warn!(error = %Causes(&error), "what a client missed could not be read");
+                        self.connection.close(Close::Unavailable);
+                    }
                 }
             }
             for frame in &frames {
@@ -126,7 +131,10 @@ impl Feed {
         loop {
             match sink.offer(frame) {
                 Offered::Taken => return true,
-                Offered::Gone => return false,
+                Offered::Gone => {
+                    sink.gone.cancel();
+                    return false;
+                }
                 Offered::Full => {}
             }
             if let Some(close) = self.connection.ending() {

@@ -167,10 +167,12 @@ async fn prepare(
     })?;
     let caller = parts.extensions.get::<Caller>();
     let caller = caller.ok_or(Refusal::Unauthorized)?;
+    let caller = caller.again(sidecar).await?;
     let reach = caller.access.reach;
     let peer = caller.clone().peer(parts, "socket.io");
+    let token = peer.token.clone();
     let admit = |instance: i64| {
-        let admitted = sidecar.hub.admit(instance, &caller.access.token);
+        let admitted = sidecar.hub.admit(instance, &token);
         admitted.map_err(Refusal::NoRoom)
     };
     let path = socket.ns().trim_matches('/');
@@ -245,6 +247,10 @@ fn serve(sidecar: &Arc<Sidecar>, socket: SocketRef, lines: Arc<Lines>) {
     let gone = CancellationToken::new();
     let left = gone.clone();
     socket.on_disconnect(async move || left.cancel());
+    if !socket.connected() {
+        // It left before anybody would have heard of it.
+        gone.cancel();
+    }
     socket.on_fallback(answer);
     let handed = socket.extensions.remove::<Handed>();
     let handed = handed.and_then(|handed| {

@@ -274,3 +274,55 @@ async fn when_the_process_ends_clients_are_let_go_so_that_they_come_back() {
     assert_eq!(said, json!({"disconnected": "transport close"}));
     assert!(client.says().await["refused"].is_string());
 }
+
+/// What a client that polls is told next, up to what it waits for.
+async fn polled(client: &reqwest::Client, session: &str, awaited: &str) -> String {
+    let polling = async {
+        loop {
+            let told = client.get(session).send().await.unwrap();
+            let told = told.text().await.unwrap();
+            if told.contains(awaited) {
+                return told;
+            }
+        }
+    };
+    let told = timeout(PATIENCE, polling).await;
+    told.unwrap_or_else(|_| panic!("{awaited} is told"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_token_opens_nothing_more_on_a_connection_that_is_still_there() {
+    let app = TestApp::start().await;
+    let sidecar = sidecar(&app).await;
+    app.sql("insert into postrider.tokens (account_id, digest) select 1, sha256('soon-revoked')")
+        .await;
+    // The client speaks no TLS here, but is not built without.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let door = format!(
+        "http://{}/socket.io/?EIO=4&transport=polling&apikey=soon-revoked",
+        sidecar.address
+    );
+    let opened = client
+        .get(&door)
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    let opened: Value = serde_json::from_str(&opened[1..]).unwrap();
+    let session = format!("{door}&sid={}", opened["sid"].as_str().unwrap());
+    let connect = async || {
+        let asked = client.post(&session).body("40/shop,").send().await;
+        assert_eq!(asked.unwrap().status(), 200);
+    };
+    connect().await;
+    polled(&client, &session, "40/shop,").await;
+    app.sql("update postrider.tokens set revoked_at = now() where digest = sha256('soon-revoked')")
+        .await;
+    polled(&client, &session, "41/shop,").await;
+    connect().await;
+    let told = polled(&client, &session, "/shop,").await;
+    assert!(told.starts_with("44/shop,"), "{told}");
+}
