@@ -5,6 +5,7 @@
 //! client that polls is ended as if it had said so itself: at its next request it finds its session gone.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt::{self, Debug, Formatter};
 use std::io;
 use std::pin::Pin;
@@ -18,10 +19,13 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 /// Ends the session of this id of a client that polls.
 type EndPolling = Box<dyn Fn(String) + Send + Sync>;
 
+/// By the id of a session: what ends its lines, and how many they are.
+type Sessions = HashMap<String, (HangUp, usize)>;
+
 /// The lines of all clients.
 pub(in crate::realtime) struct Lines {
-    /// Of those that began by polling, by the ids of their sessions.
-    upgraded: Mutex<HashMap<String, HangUp>>,
+    /// Of those that began by polling. The library refuses every line but the first, which must not take the place of the one that serves.
+    upgraded: Mutex<Sessions>,
     end_polling: EndPolling,
 }
 
@@ -53,7 +57,7 @@ impl Lines {
     /// Breaks the connection of a client, with all of its namespaces.
     pub(super) fn hang_up(&self, socket: &SocketRef) {
         let session = socket.id.to_string();
-        let upgraded = self.upgraded(|upgraded| upgraded.get(&session).cloned());
+        let upgraded = self.upgraded(|upgraded| Some(upgraded.get(&session)?.0.clone()));
         let own = || socket.req_parts().extensions.get::<HangUp>().cloned();
         match upgraded.or_else(own) {
             Some(hang_up) => hang_up.0.cancel(),
@@ -61,7 +65,7 @@ impl Lines {
         }
     }
 
-    fn upgraded<T>(&self, work: impl FnOnce(&mut HashMap<String, HangUp>) -> T) -> T {
+    fn upgraded<T>(&self, work: impl FnOnce(&mut Sessions) -> T) -> T {
         let mut upgraded = self.upgraded.lock().unwrap_or_else(PoisonError::into_inner);
         work(&mut upgraded)
     }
@@ -87,7 +91,11 @@ impl<S> Line<S> {
 
     /// That of a session which began by polling.
     pub(in crate::realtime) fn of_session(mut self, lines: &Arc<Lines>, session: String) -> Self {
-        lines.upgraded(|upgraded| upgraded.insert(session.clone(), self.hang_up.clone()));
+        self.hang_up = lines.upgraded(|upgraded| {
+            let (hang_up, count) = upgraded.entry(session.clone()).or_default();
+            *count += 1;
+            hang_up.clone()
+        });
         self.known = Some((Arc::clone(lines), session));
         self
     }
@@ -96,7 +104,14 @@ impl<S> Line<S> {
 impl<S> Drop for Line<S> {
     fn drop(&mut self) {
         if let Some((lines, session)) = self.known.take() {
-            lines.upgraded(|upgraded| upgraded.remove(&session));
+            lines.upgraded(|upgraded| {
+                if let Entry::Occupied(mut lines) = upgraded.entry(session) {
+                    lines.get_mut().1 -= 1;
+                    if lines.get().1 == 0 {
+                        lines.remove();
+                    }
+                }
+            });
         }
     }
 }

@@ -42,7 +42,7 @@ pub(super) async fn guard(
     }
     let response = if parts.method == Method::OPTIONS {
         StatusCode::NO_CONTENT.into_response()
-    } else if query(&parts, "sid").is_some() {
+    } else if session(&parts).is_some() {
         guard.pass(Request::from_parts(parts, body), next).await
     } else {
         match caller(&guard.sidecar, &parts).await {
@@ -77,13 +77,19 @@ impl Guard {
                 return;
             };
             let mut line = Line::new(TokioIo::new(stream), hang_up);
-            if let Some(session) = query(&parts, "sid") {
-                line = line.of_session(&guard.lines, session);
+            if let Some(session) = session(&parts) {
+                line = line.of_session(&guard.lines, session.to_owned());
             }
             (guard.give)(line, axum::http::Request::from_parts(parts, ()));
         });
         response
     }
+}
+
+/// The session that a request belongs to, as the library reads it: what it takes for a handshake must show a key.
+fn session(parts: &Parts) -> Option<&str> {
+    let mut pairs = parts.uri.query()?.split('&');
+    pairs.find_map(|pair| pair.strip_prefix("sid="))
 }
 
 /// Whether the library would make a WebSocket of it.
