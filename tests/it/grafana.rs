@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 
 use crate::support::app::{INSTANCE, TestApp};
 use crate::support::promtool::promtool_or_skipped;
+use crate::support::wait::{PATIENCE, until};
+use crate::support::worker::Process;
 
 /// Runs it in `grafana/`; it must be content.
 fn assert_content(mut promtool: Command, arguments: &[&str], input: &str) {
@@ -59,5 +61,30 @@ async fn what_a_worker_shows_is_as_prometheus_wants_it() {
         "{page}"
     );
     assert_content(promtool, &["check", "metrics"], page);
+    worker.stop().await;
+}
+
+/// What a worker has counted so far, by the name of the series.
+fn counted(worker: &Process, series: &str) -> Option<f64> {
+    let answer = worker.get("/metrics")?;
+    let line = answer.lines().find_map(|line| line.strip_prefix(series))?;
+    line.trim().parse().ok()
+}
+
+#[tokio::test]
+async fn a_worker_claims_though_nothing_is_due_so_that_one_which_does_not_is_noticed() {
+    let app = TestApp::start().await;
+    let mut worker = app.worker().spawn();
+    worker.ready().await;
+    let claims = || counted(&worker, "postrider_claim_duration_seconds_count");
+    let before = claims().unwrap();
+    until("three claims of an empty queue", PATIENCE, async || {
+        claims().is_some_and(|claims| claims >= before + 3.0)
+    })
+    .await;
+    assert_eq!(
+        counted(&worker, "postrider_claim_batch_rows_count"),
+        Some(0.0)
+    );
     worker.stop().await;
 }

@@ -133,3 +133,49 @@ async fn what_waits_for_an_endpoint_that_is_paused_or_does_not_answer_is_not_lat
     app.sql(add_up).await;
     assert_eq!(app.value::<Option<i64>>(oldest).await, None);
 }
+
+#[tokio::test]
+async fn a_backlog_of_an_endpoint_that_does_not_answer_hides_no_late_delivery_of_another_in_its_lane()
+ {
+    let app = TestApp::start().await;
+    let failing = app.endpoint("failing").create().await;
+    let healthy = app.endpoint("healthy").create().await;
+    app.emit_many(500).await;
+    app.sql(&format!(
+        "insert into postrider.endpoint_health (endpoint_id, failing_since) values ({}, now())",
+        failing.id
+    ))
+    .await;
+    // Both in one lane, each with a delivery a minute, since five hours ago. What is said of the healthy one is where it was looked.
+    app.sql("alter table postrider.webhook_queue disable trigger user")
+        .await;
+    app.sql(&format!(
+        "update postrider.webhook_queue queue set lane = 7, next_retry_at = now() - interval '5 hours' + interval '1 minute' * late.minutes
+         from (select id, row_number() over (partition by endpoint_id order by id) as minutes from postrider.webhook_queue) late
+         where late.id = queue.id",
+    ))
+    .await;
+    app.sql("alter table postrider.webhook_queue enable trigger user")
+        .await;
+    let late = "select round(extract(epoch from s.at - s.oldest_due_at) / 60)::bigint from postrider.queue_depth_snapshot s";
+    let add_up = CHANGES[CHANGES.len() - 1];
+    let delivered_before = |minutes: i32| {
+        format!(
+            "delete from postrider.webhook_queue where endpoint_id = {} and next_retry_at < now() - interval '{minutes} minutes'",
+            healthy.id
+        )
+    };
+    for (oldest, said) in [(295, 295), (240, 60), (30, 10), (8, 8)] {
+        // Two minutes are what the statements may take.
+        app.sql(&delivered_before(oldest)).await;
+        app.sql(add_up).await;
+        let found = app.value::<Option<i64>>(late).await;
+        assert!(
+            found.is_some_and(|found| (said - 2..=said).contains(&found)),
+            "{oldest} minutes late: {found:?}"
+        );
+    }
+    app.sql(&delivered_before(0)).await;
+    app.sql(add_up).await;
+    assert_eq!(app.value::<Option<i64>>(late).await, None);
+}

@@ -92,18 +92,31 @@ begin
   insert into postrider.queue_depth as d (channel, status, rows)
   select f.channel, f.status, sum(f.change) from fresh f group by f.channel, f.status
   on conflict (channel, status) do update set rows = d.rows + excluded.rows;
-  -- What waits for an endpoint that is paused or does not answer is not late. Sixteen rows of each lane are looked at and no more (5 ms where
-  -- all of them wait for such endpoints): of a lane that begins with more of those nothing is said.
+  -- What waits for an endpoint that is paused or does not answer is not late. Sixteen rows of each lane are looked at. Where all of them wait
+  -- for such endpoints, so may a million more: then sixteen are looked at from each of three later moments on, and the oldest of those stands
+  -- for what lies between. Of a lane where that finds nobody else either nothing is said.
   update postrider.queue_depth_snapshot set snap = present, at = now(), oldest_due_at = (
-    select min(head.next_retry_at) from generate_series(0, 63) as l(lane) cross join lateral (
-      select due.next_retry_at from (
-        select q.next_retry_at, q.id, q.endpoint_id from postrider.webhook_queue q
-        where q.status = 'pending' and q.lane = l.lane::smallint and q.next_retry_at <= now() and (q.lease_until is null or q.lease_until < now())
-        order by q.next_retry_at, q.id limit 16
-      ) due
-      where (select e.state = 'enabled' and not exists (select from postrider.endpoint_health h where h.endpoint_id = e.id and h.failing_since is not null)
-             from postrider.endpoints e where e.id = due.endpoint_id) is not false
-      order by due.next_retry_at, due.id limit 1) head);
+    select min(coalesce(
+      (select due.next_retry_at from (
+         select q.next_retry_at, q.id, q.endpoint_id from postrider.webhook_queue q
+         where q.status = 'pending' and q.lane = l.lane::smallint and q.next_retry_at <= now() and (q.lease_until is null or q.lease_until < now())
+         order by q.next_retry_at, q.id limit 16
+       ) due
+       where (select e.state = 'enabled' and not exists (select from postrider.endpoint_health h where h.endpoint_id = e.id and h.failing_since is not null)
+              from postrider.endpoints e where e.id = due.endpoint_id) is not false
+       order by due.next_retry_at, due.id limit 1)
+    , (select min(due.next_retry_at) from (
+         select seen.endpoint_id, min(seen.next_retry_at) as next_retry_at
+         from (values (now() - interval '1 day'), (now() - interval '1 hour'), (now() - interval '10 minutes')) as m(moment) cross join lateral (
+           select q.next_retry_at, q.endpoint_id from postrider.webhook_queue q
+           where q.status = 'pending' and q.lane = l.lane::smallint and q.next_retry_at between m.moment and now()
+             and (q.lease_until is null or q.lease_until < now())
+           order by q.next_retry_at, q.id limit 16
+         ) seen group by seen.endpoint_id
+       ) due
+       where (select e.state = 'enabled' and not exists (select from postrider.endpoint_health h where h.endpoint_id = e.id and h.failing_since is not null)
+              from postrider.endpoints e where e.id = due.endpoint_id) is not false)
+    )) from generate_series(0, 63) as l(lane));
 end $$;
 
 
