@@ -20,12 +20,14 @@ pub struct TableHealth {
     pub dead_tuples: i64,
     /// Age of the oldest transaction that holds a snapshot (s).
     pub oldest_transaction_s: Option<f64>,
-    /// Age of the oldest due delivery that nobody holds (s); none when there is none.
+    /// Age of the oldest due delivery that nobody holds, and that waits for no endpoint which is paused or does not answer (s).
     pub oldest_due_s: Option<f64>,
     /// Events written since statistics began, those of transactions that rolled back included.
     pub events_written: i64,
     /// Endpoints that are paused or disabled.
     pub held_endpoints: i64,
+    /// Endpoints that have not answered since they last failed.
+    pub failing_endpoints: i64,
 }
 
 /// One line of the queue's depth.
@@ -80,6 +82,7 @@ impl Database {
               , (select extract(epoch from now() - taken.oldest_due_at)::double precision from postrider.queue_depth_snapshot taken) as oldest_due_s
               , coalesce((select events.n_tup_ins from pg_stat_user_tables events where events.relid = 'postrider.events'::regclass), 0) as events_written
               , (select count(*) from postrider.endpoints endpoint where endpoint.state <> 'enabled') as held_endpoints
+              , (select count(*) from postrider.endpoint_health health where health.failing_since is not null) as failing_endpoints
             from pg_stat_user_tables stats
             where stats.relid = 'postrider.webhook_queue'::regclass",
         )

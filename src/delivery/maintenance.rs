@@ -145,6 +145,11 @@ impl Maintenance {
             .queue
             .held_endpoints
             .set(health.held_endpoints as f64);
+        #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+        self.metrics
+            .queue
+            .failing_endpoints
+            .set(health.failing_endpoints as f64);
         self.metrics
             .event
             .captured

@@ -45,7 +45,9 @@ pub struct Queue {
     pub rows: Grid<RowStatus, Channel, Gauge>,
     /// Endpoints that are paused or disabled, so that their rows are held.
     pub held_endpoints: Gauge,
-    /// For how long the oldest due row has been due.
+    /// Endpoints that have not answered since they last failed, so that their rows wait.
+    pub failing_endpoints: Gauge,
+    /// For how long the oldest due row has been due that waits for no endpoint which is paused or does not answer.
     pub oldest_due_seconds: Gauge,
     /// Dead row versions that VACUUM has yet to remove.
     pub dead_tuples: Gauge,
@@ -156,9 +158,13 @@ impl Queue {
                 "postrider_queue_held_endpoints",
                 "Endpoints that are paused or disabled, so that their rows are held.",
             ),
+            failing_endpoints: registry.one(
+                "postrider_queue_failing_endpoints",
+                "Endpoints that have not answered since they last failed, so that their rows wait.",
+            ),
             oldest_due_seconds: registry.one(
                 "postrider_queue_oldest_due_seconds",
-                "For how long the oldest due row that is not held has been due.",
+                "For how long the oldest due row has been due that nobody holds and whose endpoint is enabled and answers.",
             ),
             dead_tuples: registry.one(
                 "postrider_queue_dead_tuples",
