@@ -149,11 +149,11 @@ async fn a_backlog_of_an_endpoint_that_does_not_answer_hides_no_late_delivery_of
     // Both in one lane, each with a delivery a minute, since five hours ago. What is said of the healthy one is where it was looked.
     app.sql("alter table postrider.webhook_queue disable trigger user")
         .await;
-    app.sql(&format!(
+    app.sql(
         "update postrider.webhook_queue queue set lane = 7, next_retry_at = now() - interval '5 hours' + interval '1 minute' * late.minutes
          from (select id, row_number() over (partition by endpoint_id order by id) as minutes from postrider.webhook_queue) late
          where late.id = queue.id",
-    ))
+    )
     .await;
     app.sql("alter table postrider.webhook_queue enable trigger user")
         .await;
