@@ -102,7 +102,9 @@ pub struct Doorbell {
     pub rings: Counter,
     /// Times it went to sleep.
     pub sleeps: Counter,
-    /// How long it stayed awake; the sum is the time spent awake.
+    /// 1 while awake. The time spent awake is only known when it ends; of a process that is never let sleep, never.
+    pub awake: Gauge,
+    /// How long it stayed awake.
     pub awake_seconds: Histogram,
     /// Polls made because nothing rang for long.
     pub floor_polls: Counter,
@@ -242,6 +244,10 @@ impl Doorbell {
             sleeps: registry.one(
                 "postrider_doorbell_sleeps_total",
                 "Times this process went to sleep.",
+            ),
+            awake: registry.one(
+                "postrider_doorbell_awake",
+                "1 while this process is awake; 0 while it sleeps, and writers ring.",
             ),
             awake_seconds: registry.one(
                 "postrider_doorbell_awake_seconds",

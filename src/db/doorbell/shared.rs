@@ -89,6 +89,7 @@ impl Shared {
 
     /// Everybody polls now, and then every few milliseconds.
     pub(super) fn wake(&self) {
+        self.metrics.doorbell.awake.set(1.0);
         self.beat.send_modify(|beat| {
             beat.round += 1;
             beat.awake = true;
@@ -97,6 +98,7 @@ impl Shared {
 
     /// Back to the floor poll.
     pub(super) fn doze(&self) {
+        self.metrics.doorbell.awake.set(0.0);
         self.beat.send_modify(|beat| beat.awake = false);
     }
 }

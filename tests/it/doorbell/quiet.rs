@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use postrider::db::doorbell::DoorbellSettings;
 use sqlx::PgConnection;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -34,6 +35,29 @@ async fn a_commit_wakes_a_sleeper_at_once() {
     // Now and then a poll that was under way anyway finds the row before the bell is heard.
     let rings = watcher.count("postrider_doorbell_rings_total");
     assert!(rings >= 10, "{rings} of 20 were heard");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bell_says_whether_it_is_awake_also_while_it_is_never_let_sleep() {
+    let database = database().await;
+    let sleeper = Watcher::start(&database, database.options(), only_the_bell()).await;
+    let restless = DoorbellSettings {
+        awake_min: Duration::from_mins(10),
+        awake_max: Duration::from_mins(10),
+        ..only_the_bell()
+    };
+    let restless = Watcher::start(&database, database.options(), restless).await;
+    until("one is awake", Duration::from_secs(30), async || {
+        restless.count("postrider_doorbell_awake ") == 1
+    })
+    .await;
+    sleeper.falls_asleep(0).await;
+    until("the other sleeps", Duration::from_secs(30), async || {
+        sleeper.count("postrider_doorbell_awake ") == 0
+    })
+    .await;
+    assert_eq!(restless.count("postrider_doorbell_awake "), 1);
+    assert_eq!(restless.count("postrider_doorbell_awake_seconds_count"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

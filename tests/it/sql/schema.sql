@@ -93,8 +93,9 @@ begin
   select f.channel, f.status, sum(f.change) from fresh f group by f.channel, f.status
   on conflict (channel, status) do update set rows = d.rows + excluded.rows;
   -- What waits for an endpoint that is paused or does not answer is not late. Sixteen rows of each lane are looked at. Where all of them wait
-  -- for such endpoints, so may a million more: then sixteen are looked at from each of three later moments on, and the oldest of those stands
-  -- for what lies between. Of a lane where that finds nobody else either nothing is said.
+  -- for such endpoints, so may a million more: then eight are looked at from each of three later moments on, and the oldest of those stands
+  -- for what lies between. Of a lane where that finds nobody else either nothing is said. (0.6 ms with ten million rows due; 10 ms where all
+  -- endpoints fail.)
   update postrider.queue_depth_snapshot set snap = present, at = now(), oldest_due_at = (
     select min(coalesce(
       (select due.next_retry_at from (
@@ -111,7 +112,7 @@ begin
            select q.next_retry_at, q.endpoint_id from postrider.webhook_queue q
            where q.status = 'pending' and q.lane = l.lane::smallint and q.next_retry_at between m.moment and now()
              and (q.lease_until is null or q.lease_until < now())
-           order by q.next_retry_at, q.id limit 16
+           order by q.next_retry_at, q.id limit 8
          ) seen group by seen.endpoint_id
        ) due
        where (select e.state = 'enabled' and not exists (select from postrider.endpoint_health h where h.endpoint_id = e.id and h.failing_since is not null)
