@@ -109,11 +109,15 @@ fn capture_prints_its_ratios() {
         "16 writers, 8 listeners: captured / plain",
         "16 writers, the same rows by one bare statement: bare / plain",
         "16 writers, the same rows by one bare statement: captured / bare",
+        "16 writers, a trigger that writes nothing / plain",
+        "16 writers, bare statement and empty trigger together / plain",
         "16 writers, a worker delivering: captured / plain",
         "64 writers, 24 listeners: bell / polling",
         "64 writers, 24 listeners: captured / plain",
         "64 writers, the same rows by one bare statement: bare / plain",
         "64 writers, the same rows by one bare statement: captured / bare",
+        "64 writers, a trigger that writes nothing / plain",
+        "64 writers, bare statement and empty trigger together / plain",
         "64 writers, a worker delivering: captured / plain",
     ];
     check(&bench(&["capture"], None), &ratios);

@@ -4,7 +4,7 @@
 //! listeners only polling, no bell, and (b) plain inserts. Writers and listeners are processes of their own.
 //!
 //! What no capture could do without is measured beside it: the same rows written by one bare statement of the application, without
-//! a trigger or a function.
+//! a trigger or a function; and a trigger that looks at its row and writes nothing.
 
 use std::process::Stdio;
 
@@ -46,15 +46,18 @@ pub(super) enum Arm {
     Delivered,
     /// No capture, and the rows that capture would write, by the application's own statement; listeners that poll.
     Bare,
+    /// A trigger that writes nothing.
+    Looked,
 }
 
 /// The order within a round.
-const ARMS: [Arm; 5] = [
+const ARMS: [Arm; 6] = [
     Arm::Plain,
     Arm::Polled,
     Arm::Rung,
     Arm::Delivered,
     Arm::Bare,
+    Arm::Looked,
 ];
 
 /// Measures.
@@ -69,7 +72,7 @@ pub(super) async fn run(stage: &Stage, how: How, arguments: &Arguments) -> anyho
     stage.database.bench_tables().await?;
     let mut report = stage.report("capture").await?;
     for (writers, listeners, of_polled, of_plain) in SCENES {
-        let mut runs: [Runs; 5] = Default::default();
+        let mut runs: [Runs; 6] = Default::default();
         for _ in 0..rounds {
             for (arm, runs) in ARMS.into_iter().zip(&mut runs) {
                 let (commits, reading) = one(stage, arm, writers, listeners, seconds).await?;
@@ -99,11 +102,11 @@ async fn one(
     stage.database.bench_empty_tables().await?;
     let worker = match arm {
         Arm::Delivered => Some(WorkerProcess::start(stage, &[])?),
-        Arm::Plain | Arm::Polled | Arm::Rung | Arm::Bare => None,
+        Arm::Plain | Arm::Polled | Arm::Rung | Arm::Bare | Arm::Looked => None,
     };
     let following = match arm {
         Arm::Polled | Arm::Rung | Arm::Bare => Some(listen(stage, arm, listeners).await?),
-        Arm::Plain | Arm::Delivered => None,
+        Arm::Plain | Arm::Delivered | Arm::Looked => None,
     };
     let meter = Meter::start(stage, &[]);
     let mut writing = ours(stage)
@@ -159,8 +162,8 @@ fn ours(stage: &Stage) -> Command {
 }
 
 /// Figures and ratios of one scene.
-fn tell(report: &mut Report, runs: &[Runs; 5], writers: u32, listeners: u32, targets: [f64; 2]) {
-    let [plain, polling, belled, delivered, bare] = runs;
+fn tell(report: &mut Report, runs: &[Runs; 6], writers: u32, listeners: u32, targets: [f64; 2]) {
+    let [plain, polling, belled, delivered, bare, looked] = runs;
     let scene = format!("{writers} writers");
     for (name, runs) in [
         ("plain inserts", plain),
@@ -168,6 +171,7 @@ fn tell(report: &mut Report, runs: &[Runs; 5], writers: u32, listeners: u32, tar
         ("captured, listeners at the bell", belled),
         ("captured, a worker delivering", delivered),
         ("the same rows by one bare statement", bare),
+        ("a trigger that writes nothing", looked),
     ] {
         report.figure(format!("{scene}, {name}"), runs.per_second(), "commits/s");
         report.figure(
@@ -194,6 +198,18 @@ fn tell(report: &mut Report, runs: &[Runs; 5], writers: u32, listeners: u32, tar
     report.ratio(
         format!("{scene}, the same rows by one bare statement: captured / bare"),
         belled.per_second() / bare.per_second(),
+        None,
+    );
+    report.ratio(
+        format!("{scene}, a trigger that writes nothing / plain"),
+        looked.per_second() / plain.per_second(),
+        None,
+    );
+    // What the two cost on top of a plain insert, together: no trigger that writes these rows can cost less.
+    let least = 1.0 / bare.per_second() + 1.0 / looked.per_second() - 1.0 / plain.per_second();
+    report.ratio(
+        format!("{scene}, bare statement and empty trigger together / plain"),
+        1.0 / (least * plain.per_second()),
         None,
     );
     report.ratio(

@@ -48,6 +48,7 @@ pub(super) async fn write(globals: &Globals, arguments: &Writing) -> anyhow::Res
         Arm::Plain => Following::Plain,
         Arm::Polled | Arm::Rung | Arm::Delivered => Following::Captured,
         Arm::Bare => Following::ByHand,
+        Arm::Looked => Following::Looked,
     };
     let options = match arguments.arm {
         Arm::Polled => source
@@ -55,7 +56,9 @@ pub(super) async fn write(globals: &Globals, arguments: &Writing) -> anyhow::Res
             .options
             .clone()
             .options([("postrider.wake", "off")]),
-        Arm::Plain | Arm::Rung | Arm::Delivered | Arm::Bare => source.route.options.clone(),
+        Arm::Plain | Arm::Rung | Arm::Delivered | Arm::Bare | Arm::Looked => {
+            source.route.options.clone()
+        }
     };
     let text: Arc<str> = payload(0, ROW_BYTES).into();
     let commits = Arc::new(AtomicU64::new(0));

@@ -21,6 +21,18 @@ const BY_HAND: &str = "with wanting as (
   )
   insert into public.bench_plain (account, body) values ('bench', $1)";
 
+/// What no trigger of a statement could do without.
+const LOOK: &str = "create function public.bench_look() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+  declare
+    instance text;
+    event json;
+  begin
+    select row.account, to_jsonb(row) into instance, event from new_rows row;
+    return null;
+  end $$;
+  create trigger look after insert on public.bench_looked referencing new table as new_rows
+    for each statement execute function public.bench_look()";
+
 /// How a table of the application is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Following {
@@ -30,6 +42,8 @@ pub enum Following {
     Captured,
     /// Not by us: the application writes the event and its deliveries, in the same statement as the row.
     ByHand,
+    /// By a trigger that makes an event's data of the row, with the rights and the search path of a capture, and writes nothing.
+    Looked,
 }
 
 impl Following {
@@ -38,6 +52,7 @@ impl Following {
         match self {
             Self::Plain | Self::ByHand => "public.bench_plain",
             Self::Captured => "public.bench_captured",
+            Self::Looked => "public.bench_looked",
         }
     }
 }
@@ -117,6 +132,9 @@ impl Application {
                 "insert into public.bench_captured (account, body) values ('bench', $1)"
             }
             Following::ByHand => BY_HAND,
+            Following::Looked => {
+                "insert into public.bench_looked (account, body) values ('bench', $1)"
+            }
         };
         sqlx::query(statement)
             .bind(text)
@@ -186,7 +204,7 @@ impl Ear {
 impl Database {
     /// Makes the application's tables, one of them captured.
     pub async fn bench_tables(&self) -> Result<(), Error> {
-        for following in [Following::Plain, Following::Captured] {
+        for following in [Following::Plain, Following::Captured, Following::Looked] {
             let table = following.table();
             let statement = format!(
                 "create table {table} (id bigint generated always as identity primary key, account text not null, body text not null
@@ -194,6 +212,7 @@ impl Database {
             );
             self.bench_run(statement).await?;
         }
+        self.bench_run(LOOK.to_owned()).await?;
         self.bench_run(
             "select postrider.capture('public.bench_captured', type => 'message.exchange', instance => 'new.account')"
                 .to_owned(),
@@ -203,8 +222,10 @@ impl Database {
 
     /// Empties them.
     pub async fn bench_empty_tables(&self) -> Result<(), Error> {
-        self.bench_run("truncate public.bench_plain, public.bench_captured".to_owned())
-            .await
+        self.bench_run(
+            "truncate public.bench_plain, public.bench_captured, public.bench_looked".to_owned(),
+        )
+        .await
     }
 
     /// Runs a statement of ours.
