@@ -18,22 +18,18 @@
 //!
 //! No other module handles signals.
 
-use std::collections::BTreeMap;
-use std::error::Error;
+mod signals;
+mod tasks;
+
+pub use signals::interrupted;
+pub use tasks::{Finish, Tasks};
+
 use std::io;
-use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use crate::causes::Causes;
+use self::signals::Signals;
 
 /// From the hard stage to the end of the process.
 const GRACE: Duration = Duration::from_secs(3);
@@ -47,171 +43,6 @@ pub enum Ending {
     Failed,
     /// Something had to be left behind.
     Forced,
-}
-
-/// What a task may end with: nothing, or a `Result`.
-pub trait Finish {
-    /// The error, if it ended with one.
-    fn failure(self) -> Option<Box<dyn Error + Send + Sync>>;
-}
-
-impl Finish for () {
-    fn failure(self) -> Option<Box<dyn Error + Send + Sync>> {
-        None
-    }
-}
-
-impl<E: Into<Box<dyn Error + Send + Sync>>> Finish for Result<(), E> {
-    fn failure(self) -> Option<Box<dyn Error + Send + Sync>> {
-        self.err().map(Into::into)
-    }
-}
-
-/// Spawns tasks and tells them when to end. Cheap to clone; everything that runs holds one.
-#[derive(Debug, Clone, Default)]
-pub struct Tasks {
-    /// Take on nothing new.
-    soft: CancellationToken,
-    /// Drop everything.
-    hard: CancellationToken,
-    /// What the soft stage waits for.
-    work: TaskTracker,
-    /// What ends in the hard stage.
-    services: TaskTracker,
-    /// Whether a task has failed.
-    failed: Arc<AtomicBool>,
-    /// How many run under each name, for the last words.
-    running: Arc<Mutex<BTreeMap<&'static str, usize>>>,
-}
-
-impl Tasks {
-    /// Spawns work: it watches [`Tasks::soft`] and ends by itself after it, at once after [`Tasks::hard`].
-    pub fn spawn<F>(&self, name: &'static str, work: F)
-    where
-        F: Future<Output: Finish> + Send + 'static,
-    {
-        self.work.spawn(self.clone().watch(name, work));
-    }
-
-    /// Spawns a service: it runs on through the soft stage and ends after [`Tasks::hard`].
-    pub fn serve<F>(&self, name: &'static str, service: F)
-    where
-        F: Future<Output: Finish> + Send + 'static,
-    {
-        self.services.spawn(self.clone().watch(name, service));
-    }
-
-    /// Cancelled when nothing new is to be taken on.
-    pub fn soft(&self) -> &CancellationToken {
-        &self.soft
-    }
-
-    /// Cancelled when everything is to be dropped.
-    pub fn hard(&self) -> &CancellationToken {
-        &self.hard
-    }
-
-    /// Begins the soft stage, as a signal would.
-    pub fn shut_down(&self) {
-        self.soft.cancel();
-    }
-
-    /// Runs a task to its end and notes a failure. No async function: such a one would keep a task twice, once as its
-    /// argument and once as what it awaits, and there are thousands of them.
-    fn watch<F: Future<Output: Finish>>(
-        self,
-        name: &'static str,
-        task: F,
-    ) -> impl Future<Output = ()> + use<F> {
-        self.count(name, 1);
-        AssertUnwindSafe(task).catch_unwind().map(move |ended| {
-            match ended.map(Finish::failure) {
-                Ok(None) => {}
-                Ok(Some(failure)) => {
-                    tracing::error!(task.name = name, error = %Causes(&*failure), "a task failed, shutting down");
-                    self.fail();
-                }
-                Err(_) => {
-                    // The panic itself was logged where it happened.
-                    tracing::error!(task.name = name, "a task panicked, shutting down");
-                    self.fail();
-                }
-            }
-            self.count(name, -1);
-        })
-    }
-
-    /// Notes that the process has failed.
-    fn fail(&self) {
-        self.failed.store(true, Ordering::Relaxed);
-        self.shut_down();
-    }
-
-    /// Counts a task in or out.
-    fn count(&self, name: &'static str, change: isize) {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = running.entry(name).or_default();
-        *count = count.saturating_add_signed(change);
-    }
-
-    /// The names of what still runs.
-    fn still_running(&self) -> Vec<&'static str> {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running
-            .iter()
-            .filter(|(_, count)| **count > 0)
-            .map(|(name, _)| *name)
-            .collect()
-    }
-
-    /// Ends when no task is left.
-    pub async fn finished(&self) {
-        self.work.close();
-        self.services.close();
-        tokio::join!(self.work.wait(), self.services.wait());
-    }
-}
-
-/// Where signals come from.
-#[derive(Debug)]
-enum Signals {
-    /// The process's own.
-    Process {
-        /// Ctrl-C.
-        interrupt: Signal,
-        /// `kill`, systemd, Kubernetes.
-        terminate: Signal,
-        /// The terminal was closed. There is no configuration to read again, so it means what it meant at first. None
-        /// where whoever started us had it ignored, as `nohup` does.
-        hang_up: Option<Signal>,
-    },
-    /// A test's.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "only tests script their signals")
-    )]
-    Scripted(mpsc::Receiver<&'static str>),
-}
-
-impl Signals {
-    /// The next one.
-    async fn next(&mut self) -> &'static str {
-        match self {
-            Self::Process {
-                interrupt,
-                terminate,
-                hang_up,
-            } => tokio::select! {
-                _ = interrupt.recv() => "SIGINT",
-                _ = terminate.recv() => "SIGTERM",
-                Some(()) = async { hang_up.as_mut()?.recv().await } => "SIGHUP",
-            },
-            Self::Scripted(script) => match script.recv().await {
-                Some(name) => name,
-                None => std::future::pending().await,
-            },
-        }
-    }
 }
 
 /// Lets this process have as many files open as the system allows it: by habit programs are started with 1,024, and each
@@ -238,20 +69,9 @@ pub struct Lifecycle {
 impl Lifecycle {
     /// Takes over the signals: from here on they no longer kill the process.
     pub fn install() -> io::Result<Self> {
-        let interrupt = signal(SignalKind::interrupt())?;
-        let terminate = signal(SignalKind::terminate())?;
-        let hang_up = if hang_up_is_ignored() {
-            None
-        } else {
-            Some(signal(SignalKind::hangup())?)
-        };
         Ok(Self {
             tasks: Tasks::default(),
-            signals: Signals::Process {
-                interrupt,
-                terminate,
-                hang_up,
-            },
+            signals: Signals::install()?,
         })
     }
 
@@ -264,7 +84,7 @@ impl Lifecycle {
     pub async fn run(mut self, drain: Duration) -> Ending {
         self.until_soft().await;
         self.until_hard(drain).await;
-        self.tasks.hard.cancel();
+        self.tasks.hard().cancel();
         let left_behind = tokio::select! {
             () = self.tasks.finished() => false,
             () = tokio::time::sleep(GRACE) => true,
@@ -274,7 +94,7 @@ impl Lifecycle {
             tracing::error!(tasks = ?self.tasks.still_running(), "ended without them; their leases will expire");
             return Ending::Forced;
         }
-        if self.tasks.failed.load(Ordering::Relaxed) {
+        if self.tasks.has_failed() {
             Ending::Failed
         } else {
             Ending::Clean
@@ -285,16 +105,15 @@ impl Lifecycle {
     async fn until_soft(&mut self) {
         tokio::select! {
             name = self.signals.next() => tracing::info!(signal = name, "shutting down: finishing what is in flight"),
-            () = self.tasks.soft.cancelled() => {}
+            () = self.tasks.soft().cancelled() => {}
         }
-        self.tasks.soft.cancel();
+        self.tasks.shut_down();
     }
 
     /// Waits for the work to end by itself.
     async fn until_hard(&mut self, drain: Duration) {
-        self.tasks.work.close();
         tokio::select! {
-            () = self.tasks.work.wait() => {}
+            () = self.tasks.work_finished() => {}
             () = tokio::time::sleep(drain) => {
                 let drain_ms = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX);
                 tracing::warn!(tasks = ?self.tasks.still_running(), drain_ms, "the drain time is over, dropping what is left");
@@ -303,34 +122,6 @@ impl Lifecycle {
                 tracing::warn!(tasks = ?self.tasks.still_running(), signal = name, "dropping what is left");
             }
         }
-    }
-}
-
-/// Whether we were started with SIGHUP ignored: `nohup postrider serve &` is to outlive its terminal.
-fn hang_up_is_ignored() -> bool {
-    /// SIGHUP is signal 1, so it is the lowest bit.
-    const SIGHUP_BIT: u64 = 1;
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    ignored.is_some_and(|mask| mask & SIGHUP_BIT != 0)
-}
-
-/// Waits for Ctrl-C or SIGTERM, for a command with nothing to drain.
-pub async fn interrupted() {
-    let (interrupt, terminate) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    );
-    let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
-        // Nobody can tell us; the signal itself ends the process.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
     }
 }
 
