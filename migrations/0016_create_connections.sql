@@ -14,7 +14,8 @@ create unlogged table postrider.sockets (
   id bigint generated always as identity primary key
 , sidecar text not null
 , number bigint not null
-, instance_id bigint not null
+, account_id bigint not null
+, instance_id bigint
 , door text not null
 , address text
 , token text not null
@@ -26,7 +27,8 @@ comment on table postrider.sockets is 'Their connections, a second old. Private:
 comment on column postrider.sockets.id is 'As it is listed.';
 comment on column postrider.sockets.sidecar is 'Where it is connected.';
 comment on column postrider.sockets.number is 'Its number there.';
-comment on column postrider.sockets.instance_id is 'What it follows.';
+comment on column postrider.sockets.account_id is 'Whose token let it in.';
+comment on column postrider.sockets.instance_id is 'What it follows; null: all instances of the account (the global mode of Evolution API), or nothing.';
 comment on column postrider.sockets.door is 'stream, sse, ryze, vzaps …';
 comment on column postrider.sockets.address is 'Where from.';
 comment on column postrider.sockets.token is 'By which token: its public id, "configured", or the id of the instance whose own token it is.';
@@ -39,10 +41,10 @@ create index sockets_to_be_ended on postrider.sockets (sidecar) where kicked;
 create view postrider.connections as
 select socket.id, instance.name as instance, socket.door, socket.address, socket.token, socket.connected_at, socket.sidecar
 from postrider.sockets socket
-join postrider.instances instance on instance.id = socket.instance_id
+left join postrider.instances instance on instance.id = socket.instance_id
 join postrider.realtime_processes sidecar on sidecar.name = socket.sidecar and sidecar.seen_at > now() - interval '15 seconds'
-where not socket.kicked;
-comment on view postrider.connections is 'Who is connected to the realtime sidecars, all of them, a second old.';
+where not socket.kicked and (socket.instance_id is null or instance.id is not null);
+comment on view postrider.connections is 'Who is connected to the realtime sidecars, all of them, a second old. Without an instance: one that hears all of its account, or nothing.';
 
 create function postrider.kick(connection bigint) returns boolean
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$

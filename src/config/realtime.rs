@@ -29,6 +29,8 @@ pub struct Realtime {
     pub connections_per_instance_max: usize,
     /// Connections by one token.
     pub connections_per_token_max: usize,
+    /// Connections let in within a second; 0: as many as come.
+    pub accepts_per_second_max: u32,
     /// Events are compressed, once for all, for clients that take them so.
     pub compression: bool,
     /// The longest message of a client.
@@ -51,6 +53,11 @@ impl Realtime {
             ping_ms..=7_200_000,
         );
         check.range("realtime.behind_max", self.behind_max, 1..=1_000_000);
+        check.range(
+            "realtime.accepts_per_second_max",
+            self.accepts_per_second_max,
+            0..=1_000_000,
+        );
         check.range(
             "realtime.ring_bytes_max",
             self.ring_bytes_max,

@@ -14,8 +14,10 @@ pub struct News {
     pub gone: Vec<i64>,
     /// Numbers of those that are new; the rest is about them.
     pub numbers: Vec<i64>,
-    /// What they follow.
-    pub instances: Vec<i64>,
+    /// Whose tokens let them in.
+    pub accounts: Vec<i64>,
+    /// What they follow; none: all of the account, or nothing.
+    pub instances: Vec<Option<i64>>,
     /// Through which door.
     pub doors: Vec<String>,
     /// Where from.
@@ -40,8 +42,8 @@ pub struct Told {
 pub struct OpenConnection {
     /// To name it by.
     pub id: i64,
-    /// What it follows.
-    pub instance: String,
+    /// What it follows; none: all of its account, or nothing.
+    pub instance: Option<String>,
     /// Through which door.
     pub door: String,
     /// Where from.
@@ -68,10 +70,10 @@ impl Database {
                 ), gone as (
                   delete from postrider.sockets socket where socket.sidecar = $1 and socket.number = any ($2)
                 ), come as (
-                  insert into postrider.sockets (sidecar, number, instance_id, door, address, token, connected_at)
-                  select $1, given.number, given.instance_id, given.door, given.address, given.token, now() - make_interval(secs => given.age)
-                  from unnest($3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::float8[])
-                    as given(number, instance_id, door, address, token, age)
+                  insert into postrider.sockets (sidecar, number, account_id, instance_id, door, address, token, connected_at)
+                  select $1, given.number, given.account_id, given.instance_id, given.door, given.address, given.token, now() - make_interval(secs => given.age)
+                  from unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::float8[])
+                    as given(number, account_id, instance_id, door, address, token, age)
                   on conflict on constraint sockets_are_told_once do nothing
                 )
                 select sidecar.is_new
@@ -81,6 +83,7 @@ impl Database {
             .bind(sidecar)
             .bind(&news.gone)
             .bind(&news.numbers)
+            .bind(&news.accounts)
             .bind(&news.instances)
             .bind(&news.doors)
             .bind(&news.addresses)
@@ -125,8 +128,7 @@ impl Database {
             "-- connections.list: within reach
             select connection.* from postrider.connections connection
             join postrider.sockets socket on socket.id = connection.id
-            join postrider.instances instance on instance.id = socket.instance_id
-            where instance.account_id = $1 and ($2::bigint is null or instance.id = $2) and ($3::bigint is null or instance.id = $3)
+            where socket.account_id = $1 and ($2::bigint is null or socket.instance_id = $2) and ($3::bigint is null or socket.instance_id = $3)
               and connection.id > $4
             order by connection.id limit $5",
         )
@@ -145,8 +147,7 @@ impl Database {
         sqlx::query_scalar(
             "-- connections.kick: within reach
             select coalesce((select postrider.kick(socket.id) from postrider.sockets socket
-              join postrider.instances instance on instance.id = socket.instance_id
-              where socket.id = $3 and instance.account_id = $1 and ($2::bigint is null or instance.id = $2)), false)",
+              where socket.id = $3 and socket.account_id = $1 and ($2::bigint is null or socket.instance_id = $2)), false)",
         )
         .bind(reach.account)
         .bind(reach.instance)

@@ -178,7 +178,7 @@ impl Realtime {
         Self {
             connections: registry.family(
                 "postrider_realtime_connections",
-                "Open connections of this process, by door.",
+                "Open connections of this process, by door; one that hears several instances is one.",
             ),
             messages: registry.family(
                 "postrider_realtime_messages_total",
@@ -186,7 +186,7 @@ impl Realtime {
             ),
             sent_bytes: registry.family(
                 "postrider_realtime_sent_bytes_total",
-                "Bytes sent to connections, by door.",
+                "Bytes sent to connections, by door: what is written to a WebSocket after its upgrade, and the bodies of server-sent events and of what is answered to Socket.IO clients that poll; HTTP heads and TLS are left out.",
             ),
             closes: registry.family(
                 "postrider_realtime_closes_total",

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use super::close::Close;
 use super::connection::Connection;
 use super::ledger::Ledger;
-use super::sidecar::Sidecar;
+use super::sidecar::{Place as Beginning, Sidecar};
 use crate::causes::Causes;
 use crate::db::subscriptions::{Known, LEASE, Place, Subscription};
 use crate::db::tail::{Cursor, Origin, Snapshot, earliest};
@@ -50,7 +50,7 @@ pub(super) struct Taken {
     /// What is to be sent once more.
     pub(super) unacknowledged: Vec<i64>,
     /// Where to go on then.
-    pub(super) cursor: Cursor,
+    pub(super) place: Beginning,
 }
 
 /// What a client asks for.
@@ -98,10 +98,16 @@ impl Claims {
             // None: others came at the same moment, and took them all.
             if let Some(subscription) = taken {
                 self.alive().0 += 1;
+                let is_new = known.is_empty() && wanted.last_event_id.is_none();
+                let goes_on = if is_new {
+                    Beginning::Noted
+                } else {
+                    Beginning::Resumed
+                };
                 return Ok(Taken {
                     ledger: Ledger::new(subscription, written),
                     unacknowledged: place.1,
-                    cursor: place.0,
+                    place: goes_on(Origin::Cursor(place.0)),
                 });
             }
         }

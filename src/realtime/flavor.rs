@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use super::vzaps;
 use super::wire::frame::{TEXT, frame};
@@ -50,6 +51,22 @@ pub struct Profile {
     pub shows_token: bool,
     /// How the API is reached.
     pub base_url: String,
+    /// When the instance last changed: what is older does not take the place of what is newer.
+    pub changed_at: OffsetDateTime,
+}
+
+impl Profile {
+    /// Of no instance.
+    pub(super) fn nobody() -> Self {
+        Self {
+            name: String::new(),
+            identity: Identity::default(),
+            token: None,
+            shows_token: false,
+            base_url: String::new(),
+            changed_at: OffsetDateTime::UNIX_EPOCH,
+        }
+    }
 }
 
 impl Flavor {

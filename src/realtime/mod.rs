@@ -112,6 +112,7 @@ pub fn start(config: &Config, equipment: Equipment) -> (Arc<Sidecar>, Router) {
         connections_max: settings.connections_max,
         connections_per_instance_max: settings.connections_per_instance_max,
         connections_per_token_max: settings.connections_per_token_max,
+        accepts_per_second_max: settings.accepts_per_second_max,
     };
     let writers = available_parallelism()
         .map_or(1, usize::from)
@@ -135,6 +136,8 @@ pub fn start(config: &Config, equipment: Equipment) -> (Arc<Sidecar>, Router) {
         pages: pages::Pages::default(),
         tokens: lookups::Lookups::default(),
         instances: lookups::Lookups::default(),
+        filters: lookups::Lookups::default(),
+        directory: evolution::Directory::default(),
         minutes: Minutes::default(),
         clock: Arc::default(),
     });
@@ -177,6 +180,10 @@ fn run(sidecar: &Arc<Sidecar>, heartbeat: Heartbeat, drain_max: Duration) {
     tasks.serve("socket recheck", rechecking);
     let (telling, end) = (Arc::clone(sidecar), tasks.hard().clone());
     tasks.serve("socket roster", roster::run(telling, end));
+    tasks.serve(
+        "socket directory",
+        evolution::keep_directory(Arc::clone(sidecar), tasks.hard().clone()),
+    );
     tasks.serve(
         "socket filters",
         evolution::keep_filters(Arc::clone(sidecar), tasks.hard().clone()),

@@ -19,11 +19,10 @@ use super::hub::Admission;
 use super::ledger::Ledger;
 use super::protocol;
 use super::session::Session;
-use super::sidecar::Sidecar;
+use super::sidecar::{Place, Sidecar};
 use super::wire::handshake::Upgrade;
 use super::wire::parse::Parser;
 use crate::db::consumers::Consumer;
-use crate::db::tail::Origin;
 
 /// A connection as its door lets it in.
 #[derive(Debug)]
@@ -36,8 +35,8 @@ pub struct Opening {
     pub flavor: Flavor,
     /// What it wants.
     pub filter: Filter,
-    /// Where it begins; none: with the present.
-    pub origin: Option<Origin>,
+    /// Where it begins.
+    pub place: Place,
     /// The durable consumer it is.
     pub consumer: Option<Consumer>,
     /// Whether it acknowledges event by event, and what it has not.
@@ -100,14 +99,11 @@ impl Opening {
         if let Some(everything) = self.everything {
             let gone = CancellationToken::new();
             session.gone = Some(gone.clone());
-            let sink = Sink {
-                outflow: Outflow::Socket(Arc::clone(&connection)),
-                gone,
-                is_shared: true,
-            };
+            let outflow = Outflow::Socket(Arc::clone(&connection));
+            let sink = Sink::new(outflow, gone, Some(Arc::clone(&connection)));
             sidecar.tasks.spawn("socket feeds", everything.run(sink));
         }
-        if session.begin(self.origin.as_ref()).await {
+        if session.begin(&self.place).await {
             session.take_in(&parts.read_buf);
         }
         // What is left of the request's buffer goes now, and not with the connection.
@@ -133,8 +129,8 @@ fn forget_reader(stream: &TcpStream) {
 
 impl Session {
     /// Attaches it. False where that cannot be.
-    async fn begin(&mut self, origin: Option<&Origin>) -> bool {
-        let beginning = match self.sidecar.begin(&self.connection, origin).await {
+    async fn begin(&mut self, place: &Place) -> bool {
+        let beginning = match self.sidecar.begin(&self.connection, place).await {
             Ok(beginning) => beginning,
             Err(close) => {
                 self.connection.close(close);

@@ -66,7 +66,7 @@ pub(super) async fn run(
 /// One connection's turn. The phases of their pings are spread by their numbers.
 fn attend(hub: &Hub, connection: &Connection, now: u32, (ping, dead): (u32, u32)) {
     let heard = connection.heard.load(Ordering::Relaxed);
-    let pulled = matches!(connection.outlet, Outlet::Pulled);
+    let pulled = !matches!(connection.outlet, Outlet::Socket(_));
     if !pulled && now.saturating_sub(heard) > dead {
         // It will hardly answer a close frame.
         connection.close(Close::Silent);

@@ -10,6 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Connection;
+use super::evolution::NOWHERE;
 use super::sidecar::Sidecar;
 use crate::causes::Causes;
 use crate::db::Error;
@@ -54,6 +55,7 @@ impl Roster {
             .hub
             .everybody()
             .into_iter()
+            .filter(|connection| !connection.is_part())
             .map(|connection| (connection.id, connection))
             .collect();
         let database = &sidecar.database;
@@ -98,7 +100,10 @@ impl Roster {
             }
             let peer = &connection.peer;
             news.numbers.push(connection.id.cast_signed());
-            news.instances.push(connection.topic.instance);
+            let instance = connection.topic.instance;
+            news.accounts.push(peer.reach.account);
+            news.instances
+                .push((instance != NOWHERE).then_some(instance));
             news.doors.push(peer.door.to_owned());
             news.addresses
                 .push(peer.address.map(|address| address.to_string()));

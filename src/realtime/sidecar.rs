@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::ExposeSecret;
 use tokio::time::timeout;
 
 use super::acks::Acks;
 use super::claims::Claims;
 use super::close::Close;
 use super::connection::Connection;
+use super::evolution::Directory;
+use super::filter::Filter;
+use super::flavor::Profile;
 use super::hub::Hub;
 use super::lookups::Lookups;
 use super::pages::Pages;
@@ -21,6 +25,7 @@ use crate::crypto::token::TokenDigest;
 use crate::db::administration::Instance;
 use crate::db::tail::{Cursor, Gap, Origin, earliest};
 use crate::db::{Database, Minutes};
+use crate::dialect::Identity;
 use crate::lifecycle::Tasks;
 use crate::metrics::Resume;
 use crate::model::{Access, Reach};
@@ -65,10 +70,35 @@ pub struct Sidecar {
     pub(super) tokens: Lookups<TokenDigest, Access>,
     /// Instances that were found a moment ago, by who asked and what for.
     pub(super) instances: Lookups<(Reach, String), Arc<Instance>>,
+    /// What instances were configured for a moment ago on Evolution API's sockets.
+    pub(super) filters: Lookups<i64, Filter>,
+    /// Instances of accounts that are heard as a whole.
+    pub(super) directory: Directory,
     /// When the minutes begin in which requests are counted.
     pub(super) minutes: Minutes,
     /// Ticks of the pulse.
     pub(super) clock: Arc<Clock>,
+}
+
+/// Where a connection wants to begin.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// With the present.
+    Present,
+    /// Where the log was when it was let in, or where it was not known yet: it resumes nothing.
+    Noted(Origin),
+    /// Where its client was.
+    Resumed(Origin),
+}
+
+impl Place {
+    /// Where that is; none: the present.
+    fn origin(&self) -> Option<&Origin> {
+        match self {
+            Self::Present => None,
+            Self::Noted(origin) | Self::Resumed(origin) => Some(origin),
+        }
+    }
 }
 
 /// Where a connection begins.
@@ -83,13 +113,35 @@ pub(super) struct Beginning {
 }
 
 impl Sidecar {
+    /// An instance's key, and what envelopes tell of it. A token that cannot be opened is left out.
+    pub(super) fn profile(&self, instance: &Instance) -> (i64, Profile) {
+        let opened = instance
+            .token
+            .as_deref()
+            .and_then(|token| self.keyring.open(token).ok());
+        let profile = Profile {
+            name: instance.name.clone(),
+            identity: Identity {
+                uid: instance.uid.clone(),
+                vzaps_id: instance.vzaps_id.clone(),
+                sender: instance.sender.clone(),
+                created_at: instance.created_at,
+            },
+            token: opened.map(|token| token.expose_secret().to_owned()),
+            shows_token: self.shows_token,
+            base_url: self.public_url.clone(),
+            changed_at: instance.updated_at,
+        };
+        (instance.id, profile)
+    }
+
     /// Attaches a connection where it wants to begin. An error is why it cannot be served now.
     pub(super) async fn begin(
         &self,
         connection: &Arc<Connection>,
-        origin: Option<&Origin>,
+        place: &Place,
     ) -> Result<Beginning, Close> {
-        let beginning = timeout(PATIENCE, self.find_beginning(connection, origin)).await;
+        let beginning = timeout(PATIENCE, self.find_beginning(connection, place)).await;
         beginning.unwrap_or(Err(Close::Unavailable))
     }
 
@@ -105,8 +157,9 @@ impl Sidecar {
     async fn find_beginning(
         &self,
         connection: &Arc<Connection>,
-        origin: Option<&Origin>,
+        place: &Place,
     ) -> Result<Beginning, Close> {
+        let origin = place.origin();
         if origin.is_some() || self.hub.present().is_none() {
             self.hub.fresh_step().await;
         }
@@ -149,7 +202,9 @@ impl Sidecar {
                 };
                 match prepared {
                     Ok(()) => {
-                        self.hub.metrics.realtime.resumes.of(from).increment(1);
+                        if let Place::Resumed(_) = place {
+                            self.hub.metrics.realtime.resumes.of(from).increment(1);
+                        }
                         return Ok(Beginning {
                             replay: Some(replay),
                             position: cursor,

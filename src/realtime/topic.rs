@@ -175,9 +175,16 @@ impl Topic {
         self.ring.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What envelopes tell of the instance, from now on. Frames that are made stay as they are.
+    /// What envelopes tell of the instance, from now on, unless something newer is known: look-ups may be a moment old. Frames
+    /// that are made stay as they are.
     pub(super) fn set_profile(&self, profile: Arc<Profile>) {
-        self.ring_mut().profile = Some(profile);
+        let known = &mut self.ring_mut().profile;
+        if known
+            .as_ref()
+            .is_none_or(|known| known.changed_at <= profile.changed_at)
+        {
+            *known = Some(profile);
+        }
     }
 
     /// Those of one writer.

@@ -142,6 +142,7 @@ mod tests {
             token: None,
             shows_token: true,
             base_url: "http://x".to_owned(),
+            changed_at: OffsetDateTime::UNIX_EPOCH,
         };
         let frame = event_frame(&event, &profile);
         let head = match frame[1] {

@@ -150,6 +150,21 @@ impl Database {
         .map_err(Error::refusal_or_doing("list instances"))
     }
 
+    /// All instances of these accounts.
+    pub async fn instances_of(&self, accounts: &[i64]) -> Result<Vec<Instance>, Error> {
+        sqlx::query_as(
+            "-- instances.of_accounts: all of them
+            select id, uid::text, vzaps_id, called as name, name as sql_name, account_id, token, sender, details, created_at, updated_at
+            from postrider.instances
+            where account_id = any($1)
+            order by id",
+        )
+        .bind(accounts)
+        .fetch_all(self.pool())
+        .await
+        .map_err(Error::refusal_or_doing("list instances"))
+    }
+
     /// Changes what a dialect keeps of an instance, and its sender; details that are none stay.
     pub async fn update_instance(
         &self,

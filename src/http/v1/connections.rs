@@ -27,8 +27,8 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 struct ConnectionView {
     /// Its id, to end it by.
     id: i64,
-    /// What it follows.
-    instance: String,
+    /// What it follows; none: all of its account (Evolution API's global mode), or nothing.
+    instance: Option<String>,
     /// How it came in: stream, sse, ryze, vzaps …
     door: String,
     /// Where from; that of a proxy, where there is one.

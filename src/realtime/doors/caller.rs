@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use url::form_urlencoded;
 
 use super::refusal::Refusal;
@@ -14,10 +14,8 @@ use crate::causes::Causes;
 use crate::crypto::token::{TokenDigest, digest};
 use crate::db::Error;
 use crate::db::administration::Instance;
-use crate::dialect::Identity;
 use crate::model::Access;
 use crate::realtime::connection::Peer;
-use crate::realtime::flavor::Profile;
 use crate::realtime::sidecar::Sidecar;
 
 /// Longer than any token; what is longer is not looked at.
@@ -139,6 +137,22 @@ impl Caller {
         sidecar.instances.get(key, ask).await
     }
 
+    /// The instance whose own token it is; none where it is an account's.
+    pub(super) async fn own(&self, sidecar: &Sidecar) -> Result<Option<Arc<Instance>>, Refusal> {
+        let reach = self.access.reach;
+        if reach.is_account() {
+            return Ok(None);
+        }
+        let ask = async {
+            let found = sidecar.database.instances_within(reach, 0, 1).await;
+            let own = found.map_err(away)?.pop().ok_or(Refusal::NoInstance)?;
+            Ok(Arc::new(own))
+        };
+        // No instance is called so.
+        let key = (reach, String::new());
+        sidecar.instances.get(key, ask).await.map(Some)
+    }
+
     /// For the operator, and to find out whether the token is still good.
     pub(super) fn peer(self, parts: &Parts, door: &'static str) -> Peer {
         let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
@@ -150,30 +164,10 @@ impl Caller {
             door,
             address: address.map(|ConnectInfo(address)| *address),
             token,
+            reach: self.access.reach,
             digest: self.digest,
         }
     }
-}
-
-/// What envelopes tell of an instance. A token that cannot be opened is left out.
-pub(in crate::realtime) fn profile(sidecar: &Sidecar, instance: &Instance) -> (i64, Profile) {
-    let opened = instance
-        .token
-        .as_deref()
-        .and_then(|token| sidecar.keyring.open(token).ok());
-    let profile = Profile {
-        name: instance.name.clone(),
-        identity: Identity {
-            uid: instance.uid.clone(),
-            vzaps_id: instance.vzaps_id.clone(),
-            sender: instance.sender.clone(),
-            created_at: instance.created_at,
-        },
-        token: opened.map(|token| token.expose_secret().to_owned()),
-        shows_token: sidecar.shows_token,
-        base_url: sidecar.public_url.clone(),
-    };
-    (instance.id, profile)
 }
 
 /// The database does not answer.

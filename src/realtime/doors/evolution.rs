@@ -12,19 +12,21 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::response::Response;
 
-use super::caller::{Caller, away, check_origin, profile, query, token};
+use super::caller::{Caller, away, check_origin, query, token};
 use super::refusal::Refusal;
-use super::socketio::{ONE_INSTANCE, Resuming, resumes};
-use crate::db::administration::Instance;
-use crate::db::tail::Origin;
-use crate::dialect::{Dialect, Identity};
+use super::resuming::{ONE_INSTANCE, Resuming, resumes};
+use crate::db::tail::{Cursor, Origin};
+use crate::dialect::Dialect;
 use crate::realtime::evolution::{Everything, NOWHERE, configured};
 use crate::realtime::filter::Filter;
 use crate::realtime::flavor::{Flavor, Profile};
 use crate::realtime::opening::Opening;
 use crate::realtime::session;
-use crate::realtime::sidecar::Sidecar;
+use crate::realtime::sidecar::{Place, Sidecar};
 use crate::realtime::wire::handshake;
+
+/// What the key of an account is told where it does not say which instance.
+const NO_INSTANCE: &str = "this is the key of an account: name an instance, ?instance=<name>, or set WEBSOCKET_GLOBAL_EVENTS to hear all";
 
 /// Opens a socket.
 pub(super) async fn open(State(sidecar): State<Arc<Sidecar>>, mut request: Request) -> Response {
@@ -58,18 +60,23 @@ async fn opening(
         .or_else(|| query(parts, "apikey").map(Into::into))
         .ok_or(Refusal::Unauthorized)?;
     let caller = Caller::of_token(sidecar, &token).await?;
-    let reach = caller.access.reach;
-    let followed = instance(sidecar, &caller, named).await?;
+    let followed = match named {
+        Some(named) => Some(caller.instance(sidecar, named).await?),
+        None => caller.own(sidecar).await?,
+    };
     let resumes = resumes(|name| query(parts, name))?;
-    if !matches!(resumes, Resuming::Never) && followed.is_none() {
-        return Err(Refusal::Malformed(ONE_INSTANCE.to_owned()));
+    match &followed {
+        None if !sidecar.global_events => {
+            return Err(Refusal::Malformed(NO_INSTANCE.to_owned()));
+        }
+        None if !matches!(resumes, Resuming::Never) => {
+            return Err(Refusal::Malformed(ONE_INSTANCE.to_owned()));
+        }
+        _ => {}
     }
     let peer = caller.peer(parts, "evolution");
-    let of = match &followed {
-        Some(instance) => instance.id,
-        None => reach.instance.unwrap_or(NOWHERE),
-    };
     // Before anything is waited for: while nobody is here the tail rests.
+    let of = followed.as_ref().map(|instance| instance.id);
     let admission = sidecar
         .hub
         .admit(of, &peer.token)
@@ -77,28 +84,34 @@ async fn opening(
     // What is emitted once the client is told that it is connected must not be missed.
     let present = sidecar.present().await;
     let present = present.map_err(|_| Refusal::Unavailable)?;
-    let (followed, filter, everything) = if let Some(instance) = followed {
-        let filter = configured(sidecar, instance.id).await.map_err(away)?;
-        (profile(sidecar, &instance), filter, None)
+    let (instance, filter, everything) = if let Some(instance) = followed {
+        // In global mode a key hears all that it reaches, whatever is configured.
+        let hears_all = sidecar.global_events && named.is_none();
+        let filter = if hears_all {
+            Filter::new(Dialect::Evolution, Vec::new())
+        } else {
+            configured(sidecar, instance.id).await.map_err(away)?
+        };
+        (sidecar.profile(&instance), filter, None)
     } else {
         let form = (peer.clone(), Flavor::Evolution);
-        let everything = Everything::begin(sidecar, reach, form).await;
+        let everything = Everything::begin(sidecar, form).await;
         let everything = everything.map_err(|_| Refusal::Unavailable)?;
-        let filter = Filter::configured(Dialect::Evolution, None);
-        ((NOWHERE, nobody()), filter, Some(everything))
+        // Nothing happens nowhere: what it hears comes from its feeds.
+        let filter = Filter::new(Dialect::Evolution, Vec::new());
+        ((NOWHERE, Profile::nobody()), filter, Some(everything))
     };
-    let (flavor, origin) = match resumes {
-        Resuming::From(origin) => (Flavor::EvolutionResume, Some(origin)),
-        Resuming::Later => (Flavor::EvolutionResume, None),
-        Resuming::Never => (Flavor::Evolution, None),
+    let (flavor, place) = match resumes {
+        Resuming::From(origin) => (Flavor::EvolutionResume, Place::Resumed(origin)),
+        Resuming::Later => (Flavor::EvolutionResume, noted(present)),
+        Resuming::Never => (Flavor::Evolution, noted(present)),
     };
-    let origin = origin.or(Some(Origin::Cursor(present)));
     Ok(Opening {
-        instance: followed,
+        instance,
         peer,
         flavor,
         filter,
-        origin,
+        place,
         consumer: None,
         acknowledges: None,
         everything,
@@ -106,38 +119,7 @@ async fn opening(
     })
 }
 
-/// What is told of no instance.
-fn nobody() -> Profile {
-    Profile {
-        name: String::new(),
-        identity: Identity::default(),
-        token: None,
-        shows_token: false,
-        base_url: String::new(),
-    }
-}
-
-/// The instance that is to be heard; none where all are.
-async fn instance(
-    sidecar: &Sidecar,
-    caller: &Caller,
-    named: Option<&str>,
-) -> Result<Option<Arc<Instance>>, Refusal> {
-    let reach = caller.access.reach;
-    if let Some(named) = named {
-        return caller.instance(sidecar, named).await.map(Some);
-    }
-    if sidecar.global_events {
-        return Ok(None);
-    }
-    if reach.is_account() {
-        return Err(Refusal::Malformed(
-            "this is the key of an account: name an instance, ?instance=<name>, or set WEBSOCKET_GLOBAL_EVENTS to hear all".to_owned(),
-        ));
-    }
-    let own = sidecar.database.instances_within(reach, 0, 1).await;
-    own.map_err(away)?
-        .pop()
-        .ok_or(Refusal::NoInstance)
-        .map(|own| Some(Arc::new(own)))
+/// From where the log was when it was let in.
+fn noted(present: Cursor) -> Place {
+    Place::Noted(Origin::Cursor(present))
 }

@@ -3,13 +3,12 @@
 mod caller;
 mod evolution;
 mod refusal;
+mod resuming;
 mod ryze;
 mod socketio;
 mod sse;
 mod stream;
 mod vzaps;
-
-pub(super) use caller::profile;
 
 use std::sync::Arc;
 

@@ -74,6 +74,9 @@ impl Refusal {
             Self::NoRoom(hub::Refusal::TokenFull) => {
                 "too many connections by this token (realtime.connections_per_token_max)".to_owned()
             }
+            Self::NoRoom(hub::Refusal::TooMany) => {
+                "too many come at once (realtime.accepts_per_second_max); connect again".to_owned()
+            }
             Self::TooOften => "Rate limit exceeded. Try again later.".to_owned(),
             Self::Unavailable => "the database is away; connect again later".to_owned(),
         }

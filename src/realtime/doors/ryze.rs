@@ -9,9 +9,9 @@ use axum::http::HeaderName;
 use axum::http::request::Parts;
 use axum::response::Response;
 
-use super::caller::{Caller, away, profile, query};
+use super::caller::{Caller, away, query};
 use super::refusal::Refusal;
-use super::stream::named_place;
+use super::resuming::named_place;
 use crate::db::administration::EndpointFilter;
 use crate::dialect::Dialect;
 use crate::model::{Allowance, Limit};
@@ -19,7 +19,7 @@ use crate::realtime::filter::Filter;
 use crate::realtime::flavor::Flavor;
 use crate::realtime::opening::Opening;
 use crate::realtime::session;
-use crate::realtime::sidecar::Sidecar;
+use crate::realtime::sidecar::{Place, Sidecar};
 use crate::realtime::wire::handshake::{self, Asked};
 
 /// Opens a socket. Every answer tells how often the token may still come.
@@ -124,14 +124,14 @@ async fn opening(
     };
     let admission = sidecar
         .hub
-        .admit(instance.id, &peer.token)
+        .admit(Some(instance.id), &peer.token)
         .map_err(Refusal::NoRoom)?;
     Ok(Opening {
-        instance: profile(sidecar, &instance),
+        instance: sidecar.profile(&instance),
         peer,
         flavor,
         filter: Filter::new(Dialect::Ryze, configured.events),
-        origin,
+        place: origin.map_or(Place::Present, Place::Resumed),
         consumer: None,
         acknowledges: None,
         everything: None,

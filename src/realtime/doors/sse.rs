@@ -11,14 +11,14 @@ use bytes::Bytes;
 use futures_util::stream;
 
 use crate::causes::Causes;
-use crate::db::tail::{Cursor, Origin};
+use crate::db::tail::Cursor;
 use crate::realtime::close::Close;
 use crate::realtime::connection::{Connection, Outlet};
 use crate::realtime::hub::Admission;
 use crate::realtime::opening::Opening;
 use crate::realtime::protocol;
 use crate::realtime::replay::{Broken, Replay};
-use crate::realtime::sidecar::Sidecar;
+use crate::realtime::sidecar::{Place, Sidecar};
 
 /// How long a client that cannot be let in is asked to wait.
 const AGAIN_MS: Range<u32> = 1000..3000;
@@ -27,7 +27,7 @@ const AGAIN_MS: Range<u32> = 1000..3000;
 struct Sending {
     sidecar: Arc<Sidecar>,
     connection: Arc<Connection>,
-    origin: Option<Origin>,
+    place: Place,
     /// It has been attached.
     begun: bool,
     replay: Option<Replay>,
@@ -48,7 +48,7 @@ pub(super) fn respond(sidecar: &Arc<Sidecar>, opening: Opening, headers: &Header
     let sending = Sending {
         sidecar: Arc::clone(sidecar),
         connection,
-        origin: opening.origin,
+        place: opening.place,
         begun: false,
         replay: None,
         _admission: opening.admission,
@@ -130,10 +130,7 @@ impl Sending {
 
     /// Attaches it; says where it begins.
     async fn begin(&mut self) -> Bytes {
-        let begun = self
-            .sidecar
-            .begin(&self.connection, self.origin.as_ref())
-            .await;
+        let begun = self.sidecar.begin(&self.connection, &self.place).await;
         let beginning = match begun {
             Ok(beginning) => beginning,
             Err(close) => {

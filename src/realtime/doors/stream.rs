@@ -14,8 +14,9 @@ use axum::response::Response;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::caller::{admitted, away, profile, query};
+use super::caller::{admitted, away, query};
 use super::refusal::Refusal;
+use super::resuming::named_place;
 use super::sse;
 use crate::db::tail::Origin;
 use crate::dialect::Dialect;
@@ -24,7 +25,7 @@ use crate::realtime::flavor::Flavor;
 use crate::realtime::opening::Opening;
 use crate::realtime::protocol::TYPES_MAX;
 use crate::realtime::session;
-use crate::realtime::sidecar::Sidecar;
+use crate::realtime::sidecar::{Place, Sidecar};
 use crate::realtime::wire::handshake;
 
 /// Opens a stream.
@@ -98,7 +99,7 @@ async fn opening(
     }
     let admission = sidecar
         .hub
-        .admit(instance.id, &peer.token)
+        .admit(Some(instance.id), &peer.token)
         .map_err(Refusal::NoRoom)?;
     let mut consumer = None;
     if let Some(name) = named {
@@ -115,11 +116,11 @@ async fn opening(
         }
     }
     Ok(Opening {
-        instance: profile(sidecar, &instance),
+        instance: sidecar.profile(&instance),
         peer,
         flavor,
         filter,
-        origin,
+        place: origin.map_or(Place::Present, Place::Resumed),
         consumer,
         acknowledges: None,
         everything: None,
@@ -168,17 +169,4 @@ fn origin(parts: &Parts) -> Result<Option<Origin>, Refusal> {
         Some("earliest") => Ok(Some(Origin::Earliest)),
         Some(_) => Err(Refusal::Malformed("from is earliest or now".to_owned())),
     }
-}
-
-/// A cursor, or the id of an event.
-pub(super) fn named_place(text: &str, name: &str) -> Result<Origin, Refusal> {
-    if let Some(origin) = Origin::of_event_id(text) {
-        return Ok(origin);
-    }
-    let cursor = text.parse().map(Origin::Cursor);
-    cursor.map_err(|_| {
-        Refusal::Malformed(format!(
-            "{name} is neither a cursor nor the id of an event (evt_…)"
-        ))
-    })
 }

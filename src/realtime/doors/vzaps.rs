@@ -16,10 +16,9 @@ use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::caller::{Caller, TOKEN_BYTES_MAX, away, check_origin, profile, query};
+use super::caller::{Caller, TOKEN_BYTES_MAX, away, check_origin, query};
 use super::refusal::Refusal;
 use crate::db::administration::{EndpointFilter, Instance};
-use crate::db::tail::Origin;
 use crate::dialect::Dialect;
 use crate::realtime::claims::Wanted;
 use crate::realtime::filter::Filter;
@@ -140,7 +139,7 @@ async fn opening(sidecar: &Arc<Sidecar>, parts: &Parts) -> Result<Opening, Refus
     let peer = caller.peer(parts, "vzaps");
     let admission = sidecar
         .hub
-        .admit(instance.id, &peer.token)
+        .admit(Some(instance.id), &peer.token)
         .map_err(Refusal::NoRoom)?;
     if sidecar.hub.present().is_none() {
         drop(timeout(PATIENCE, sidecar.hub.fresh_step()).await);
@@ -154,11 +153,11 @@ async fn opening(sidecar: &Arc<Sidecar>, parts: &Parts) -> Result<Opening, Refus
     let taken = sidecar.claims.take(sidecar, &wanted).await;
     let taken = taken.map_err(away)?;
     Ok(Opening {
-        instance: profile(sidecar, &instance),
+        instance: sidecar.profile(&instance),
         peer,
         flavor: Flavor::Vzaps,
         filter,
-        origin: Some(Origin::Cursor(taken.cursor)),
+        place: taken.place,
         consumer: None,
         acknowledges: Some(Acknowledging {
             ledger: Box::new(taken.ledger),

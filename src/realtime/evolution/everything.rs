@@ -1,38 +1,33 @@
-//! All instances that a key reaches, on one socket: a feed for each, and for each that is made while it is open.
+//! All instances of an account, on one socket: a feed for each, and for each that is made while it is open.
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::super::close::Close;
-use super::super::connection::Peer;
-use super::super::doors::profile;
+use super::super::connection::{Outlet, Peer};
 use super::super::filter::Filter;
 use super::super::flavor::Flavor;
-use super::super::sidecar::Sidecar;
+use super::super::sidecar::{Place, Sidecar};
+use super::directory::{Account, Listing};
 use super::{Feed, Sink};
-use crate::causes::Causes;
 use crate::db::tail::{Cursor, Origin};
 use crate::dialect::Dialect;
-use crate::model::Reach;
 
-/// From one look for new instances to the next.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// Instances of one page.
-const PAGE: i64 = 1000;
-
-/// All that a key reaches.
+/// All that an account has.
 #[derive(Debug)]
 pub(in crate::realtime) struct Everything {
     sidecar: Arc<Sidecar>,
-    reach: Reach,
     peer: Peer,
     flavor: Flavor,
+    /// Held, so that it is listed.
+    _account: Arc<Account>,
+    listings: watch::Receiver<Arc<Listing>>,
     known: HashSet<i64>,
-    /// Where the log was before we last looked: what is not known has no events before it.
-    position: Option<Cursor>,
+    /// Where the log was, and when: it heard nothing before, and what is not known has no events before it.
+    noted: (Instant, Cursor),
     /// Begun, and not run yet.
     feeds: Vec<Feed>,
 }
@@ -41,58 +36,48 @@ impl Everything {
     /// Begins with the present. It has been admitted.
     pub(in crate::realtime) async fn begin(
         sidecar: &Arc<Sidecar>,
-        reach: Reach,
         (peer, flavor): (Peer, Flavor),
     ) -> Result<Self, Close> {
+        let position = sidecar.present().await?;
+        let noted = (Instant::now(), position);
+        let account = sidecar.directory.account(peer.reach.account);
         let mut everything = Self {
             sidecar: Arc::clone(sidecar),
-            reach,
+            listings: account.listings(sidecar).await?,
             peer,
             flavor,
+            _account: account,
             known: HashSet::new(),
-            position: None,
+            noted,
             feeds: Vec::new(),
         };
-        everything.look().await?;
+        everything.take_in(Place::Present).await?;
         Ok(everything)
     }
 
-    /// Begins feeds of instances that are not known yet.
-    async fn look(&mut self) -> Result<(), Close> {
-        let position = self.sidecar.present().await?;
-        let origin = self.position.clone().map(Origin::Cursor);
-        let mut after = 0;
-        loop {
-            let page = self
-                .sidecar
-                .database
-                .instances_within(self.reach, after, PAGE);
-            let page = page.await.map_err(|error| {
-                tracing::warn!(error = %Causes(&error), "instances cannot be listed for a socket");
-                Close::Unavailable
-            })?;
-            for instance in &page {
-                if self.known.contains(&instance.id) {
-                    continue;
-                }
-                let filter = Filter::new(Dialect::Evolution, Vec::new());
-                let feed = Feed::begin(
-                    &self.sidecar,
-                    (profile(&self.sidecar, instance), filter),
-                    (self.peer.clone(), self.flavor),
-                    origin.as_ref(),
-                );
-                self.feeds.push(feed.await?);
-                self.known.insert(instance.id);
+    /// Begins feeds of instances that the latest listing has and that are not known yet.
+    async fn take_in(&mut self, place: Place) -> Result<(), Close> {
+        let listing = Arc::clone(&self.listings.borrow_and_update());
+        for instance in &listing.instances {
+            if self.known.contains(&instance.id) {
+                continue;
             }
-            match page.last() {
-                Some(last) if page.len() == usize::try_from(PAGE).unwrap_or(usize::MAX) => {
-                    after = last.id;
-                }
-                _ => break,
-            }
+            let filter = Arc::new(Filter::new(Dialect::Evolution, Vec::new()));
+            let connection = self.sidecar.hub.connect(
+                self.sidecar.profile(instance),
+                self.peer.clone(),
+                self.flavor,
+                (Outlet::Part, filter),
+            );
+            let feed = Feed::begin(&self.sidecar, connection, &place);
+            self.feeds.push(feed.await?);
+            self.known.insert(instance.id);
         }
-        self.position = Some(position);
+        if let Some(begun) = &listing.begun
+            && begun.0 > self.noted.0
+        {
+            self.noted = begun.clone();
+        }
         Ok(())
     }
 
@@ -103,11 +88,13 @@ impl Everything {
                 let running = feed.run(sink.clone());
                 self.sidecar.tasks.spawn("socket feed", running);
             }
-            tokio::select! {
-                () = sleep(LOOK_EVERY) => {}
-                () = sink.gone.cancelled() => return,
-            }
-            if self.look().await.is_err() {
+            let listed = sink.gone.run_until_cancelled(self.listings.changed());
+            // The account is held, and with it the sender.
+            let Some(Ok(())) = listed.await else {
+                return;
+            };
+            let place = Place::Noted(Origin::Cursor(self.noted.1.clone()));
+            if self.take_in(place).await.is_err() {
                 tracing::debug!("instances that are new are looked for again in a moment");
             }
         }

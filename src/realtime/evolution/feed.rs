@@ -1,6 +1,6 @@
 //! From the ring of one instance to a socket that is written by somebody else.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,15 +11,12 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::super::close::Close;
-use super::super::connection::{Connection, Outlet, Peer};
-use super::super::filter::Filter;
-use super::super::flavor::{Flavor, Profile};
+use super::super::connection::Connection;
 use super::super::protocol;
 use super::super::replay::{Broken, Replay};
-use super::super::sidecar::Sidecar;
+use super::super::sidecar::{Place, Sidecar};
 use super::Lines;
 use crate::causes::Causes;
-use crate::db::tail::Origin;
 
 /// How soon a socket that took no more is tried again.
 const AGAIN: Duration = Duration::from_millis(10);
@@ -38,11 +35,13 @@ pub(in crate::realtime) struct Feed {
 #[derive(Debug, Clone)]
 pub(in crate::realtime) struct Sink {
     /// The socket.
-    pub(in crate::realtime) outflow: Outflow,
+    outflow: Outflow,
     /// Cancelled when it is no more.
-    pub(in crate::realtime) gone: CancellationToken,
-    /// It is fed with several instances.
-    pub(in crate::realtime) is_shared: bool,
+    pub(super) gone: CancellationToken,
+    /// What stands for it where it is fed with several instances, and outlives any of them.
+    whole: Option<Arc<Connection>>,
+    /// Whoever ends it first says why.
+    ended: Arc<Once>,
 }
 
 /// Kinds of sockets.
@@ -62,23 +61,20 @@ enum Offered {
 }
 
 impl Feed {
-    /// Begins with the present, or after an origin: what is emitted from now on is not missed.
+    /// Of a connection that is pulled, from a place: what is emitted from now on is not missed.
     pub(in crate::realtime) async fn begin(
         sidecar: &Arc<Sidecar>,
-        (instance, filter): ((i64, Profile), Filter),
-        (peer, flavor): (Peer, Flavor),
-        origin: Option<&Origin>,
+        connection: Arc<Connection>,
+        place: &Place,
     ) -> Result<Self, Close> {
-        let outlet = (Outlet::Pulled, Arc::new(filter));
-        let connection = sidecar.hub.connect(instance, peer, flavor, outlet);
         connection.hear(sidecar.clock.now());
         let mut feed = Self {
             sidecar: Arc::clone(sidecar),
             connection,
             replay: None,
         };
-        let beginning = sidecar.begin(&feed.connection, origin).await?;
-        if let Some(told) = flavor.position(&protocol::position(&beginning)) {
+        let beginning = sidecar.begin(&feed.connection, place).await?;
+        if let Some(told) = (feed.connection.flavor).position(&protocol::position(&beginning)) {
             feed.connection.send(told);
         }
         feed.replay = beginning.replay;
@@ -156,6 +152,20 @@ impl Drop for Feed {
 }
 
 impl Sink {
+    /// A socket; `whole` stands for it where it is fed with several instances.
+    pub(in crate::realtime) fn new(
+        outflow: Outflow,
+        gone: CancellationToken,
+        whole: Option<Arc<Connection>>,
+    ) -> Self {
+        Self {
+            outflow,
+            gone,
+            whole,
+            ended: Arc::new(Once::new()),
+        }
+    }
+
     fn offer(&self, frame: &Bytes) -> Offered {
         if self.gone.is_cancelled() {
             return Offered::Gone;
@@ -172,11 +182,17 @@ impl Sink {
     }
 
     /// Closes it; not where it is only one of its instances that is no more.
-    fn end(&self, close: Close) {
-        if self.is_shared && close == Close::NoInstance {
-            return;
+    pub(super) fn end(&self, close: Close) {
+        if self.whole.is_none() || close != Close::NoInstance {
+            self.ended.call_once(|| self.hang_up(close));
         }
+    }
+
+    fn hang_up(&self, close: Close) {
         self.gone.cancel();
+        if let Some(whole) = &self.whole {
+            whole.close(close);
+        }
         match &self.outflow {
             Outflow::SocketIo(socket, lines) => {
                 // The protocol has no place for a reason; but whoever is told to go stays away. Where there is no room to say

@@ -16,6 +16,8 @@ use socketioxide::extract::SocketRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use crate::metrics::Counter;
+
 /// Ends the session of this id of a client that polls.
 type EndPolling = Box<dyn Fn(String) + Send + Sync>;
 
@@ -24,7 +26,8 @@ type Sessions = HashMap<String, (HangUp, usize)>;
 
 /// The lines of all clients.
 pub(in crate::realtime) struct Lines {
-    /// Of those that began by polling. The library refuses every line but the first, which must not take the place of the one that serves.
+    /// Of those that began by polling. The library refuses every line but the first; one that it refuses must not take the
+    /// place of the one that serves.
     upgraded: Mutex<Sessions>,
     end_polling: EndPolling,
 }
@@ -43,6 +46,8 @@ pub(in crate::realtime) struct Line<S> {
     writing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// Where it is known by the id of its session.
     known: Option<(Arc<Lines>, String)>,
+    /// Counts what is written.
+    sent_bytes: Counter,
 }
 
 impl Lines {
@@ -78,14 +83,15 @@ impl Debug for Lines {
 }
 
 impl<S> Line<S> {
-    /// A stream that this ends.
-    pub(in crate::realtime) fn new(stream: S, hang_up: HangUp) -> Self {
+    /// A stream that this ends, and what to count with.
+    pub(in crate::realtime) fn new(stream: S, hang_up: HangUp, sent_bytes: Counter) -> Self {
         Self {
             stream,
             hang_up,
             reading: None,
             writing: None,
             known: None,
+            sent_bytes,
         }
     }
 
@@ -167,7 +173,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Line<S> {
     ) -> Poll<io::Result<usize>> {
         let line = self.get_mut();
         line.hang_up.stop(&mut line.writing, context)?;
-        Pin::new(&mut line.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut line.stream).poll_write(context, bytes);
+        if let Poll::Ready(Ok(count)) = &written {
+            line.sent_bytes.increment(*count as u64);
+        }
+        written
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

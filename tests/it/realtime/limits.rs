@@ -4,6 +4,7 @@ use super::raw::{END, Request};
 use super::sidecar::{sidecar, sidecar_with};
 use super::{STREAM, emit};
 use crate::support::app::TestApp;
+use crate::support::wait::{PATIENCE, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn beyond_a_limit_nobody_is_let_in_until_somebody_leaves() {
@@ -28,6 +29,30 @@ async fn beyond_a_limit_nobody_is_let_in_until_somebody_leaves() {
     check("connections_max = 2").await;
     check("connections_per_instance_max = 2").await;
     check("connections_per_token_max = 2").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_when_too_many_have_come_within_a_second_is_asked_to_come_again() {
+    let app = TestApp::start().await;
+    let sidecar = sidecar_with(&app, "accepts_per_second_max = 1").await;
+    let mut refused = None;
+    for _ in 0..50 {
+        let (_, head) = Request::to(STREAM).upgrade(sidecar.address).await;
+        refused = (head.status != 101).then_some(head);
+        if refused.is_some() {
+            break;
+        }
+    }
+    let refused = refused.expect("all of them are let in");
+    assert_eq!(
+        (refused.status, refused.header("retry-after")),
+        (503, Some("1"))
+    );
+    until("it is let in later", PATIENCE, async || {
+        let (_, head) = Request::to(STREAM).upgrade(sidecar.address).await;
+        head.status == 101
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

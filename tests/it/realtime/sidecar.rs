@@ -8,7 +8,7 @@ use postrider::crypto::Keyring;
 use postrider::db::doorbell::{Doorbell, DoorbellSettings};
 use postrider::db::{Database, Purpose};
 use postrider::lifecycle::Tasks;
-use postrider::metrics::Metrics;
+use postrider::metrics::{Exporter, Metrics};
 use postrider::readiness::Readiness;
 use postrider::realtime::{self, Equipment};
 use socket2::SockRef;
@@ -24,6 +24,7 @@ pub(super) struct Sidecar {
     /// What the operator has.
     pub(super) inner: Arc<realtime::Sidecar>,
     pub(super) tasks: Tasks,
+    exporter: Exporter,
 }
 
 impl Drop for Sidecar {
@@ -34,6 +35,13 @@ impl Drop for Sidecar {
 }
 
 impl Sidecar {
+    /// The value of a series of its metrics; none counts as 0.
+    pub(super) fn metric(&self, series: &str) -> f64 {
+        let page = self.exporter.render();
+        let line = page.lines().find_map(|line| line.strip_prefix(series));
+        line.map_or(0.0, |value| value.trim().parse().unwrap())
+    }
+
     /// Waits until so many are connected.
     pub(super) async fn connected(&self, count: usize) {
         let what = format!("{count} are connected");
@@ -62,7 +70,7 @@ pub(super) async fn sidecar_with(app: &TestApp, settings: &str) -> Sidecar {
     };
     let config = config::load(sources).unwrap().config;
     let tasks = Tasks::default();
-    let (metrics, _exporter) = Metrics::new();
+    let (metrics, exporter) = Metrics::new();
     let metrics = Arc::new(metrics);
     let doorbell = Doorbell::new(
         app.options(),
@@ -93,5 +101,6 @@ pub(super) async fn sidecar_with(app: &TestApp, settings: &str) -> Sidecar {
         address,
         inner,
         tasks,
+        exporter,
     }
 }

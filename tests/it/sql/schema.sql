@@ -4012,7 +4012,8 @@ CREATE UNLOGGED TABLE postrider.sockets (
     id bigint NOT NULL,
     sidecar text NOT NULL,
     number bigint NOT NULL,
-    instance_id bigint NOT NULL,
+    account_id bigint NOT NULL,
+    instance_id bigint,
     door text NOT NULL,
     address text,
     token text NOT NULL,
@@ -4050,10 +4051,17 @@ COMMENT ON COLUMN postrider.sockets.number IS 'Its number there.';
 
 
 --
+-- Name: COLUMN sockets.account_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.sockets.account_id IS 'Whose token let it in.';
+
+
+--
 -- Name: COLUMN sockets.instance_id; Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON COLUMN postrider.sockets.instance_id IS 'What it follows.';
+COMMENT ON COLUMN postrider.sockets.instance_id IS 'What it follows; null: all instances of the account (the global mode of Evolution API), or nothing.';
 
 
 --
@@ -4104,16 +4112,16 @@ CREATE VIEW postrider.connections AS
     socket.connected_at,
     socket.sidecar
    FROM ((postrider.sockets socket
-     JOIN postrider.instances instance ON ((instance.id = socket.instance_id)))
+     LEFT JOIN postrider.instances instance ON ((instance.id = socket.instance_id)))
      JOIN postrider.realtime_processes sidecar ON (((sidecar.name = socket.sidecar) AND (sidecar.seen_at > (now() - '00:00:15'::interval)))))
-  WHERE (NOT socket.kicked);
+  WHERE ((NOT socket.kicked) AND ((socket.instance_id IS NULL) OR (instance.id IS NOT NULL)));
 
 
 --
 -- Name: VIEW connections; Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON VIEW postrider.connections IS 'Who is connected to the realtime sidecars, all of them, a second old.';
+COMMENT ON VIEW postrider.connections IS 'Who is connected to the realtime sidecars, all of them, a second old. Without an instance: one that hears all of its account, or nothing.';
 
 
 --

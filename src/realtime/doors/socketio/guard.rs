@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::HttpBody;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
@@ -15,6 +16,7 @@ use serde_json::json;
 
 use super::super::caller::{Caller, TOKEN_BYTES_MAX, check_origin, query};
 use super::super::refusal::Refusal;
+use crate::metrics::{Counter, Door};
 use crate::realtime::evolution::{HangUp, Line, Lines};
 use crate::realtime::sidecar::Sidecar;
 use crate::realtime::wire::handshake;
@@ -57,6 +59,12 @@ pub(super) async fn guard(
 }
 
 impl Guard {
+    /// What is sent by way of the library, which does not say how much that is.
+    fn sent_bytes(&self) -> Counter {
+        let realtime = &self.sidecar.hub.metrics.realtime;
+        realtime.sent_bytes.of(Door::SocketIo).clone()
+    }
+
     /// Lets a request through. A WebSocket goes through a line of ours.
     async fn pass(self: &Arc<Self>, mut request: Request, next: Next) -> Response {
         let Some(asked) = asks_for_socket(&request)
@@ -64,7 +72,10 @@ impl Guard {
             .flatten()
         else {
             // Also what is wrong is answered there.
-            return next.run(request).await;
+            let response = next.run(request).await;
+            let bytes = response.body().size_hint().exact();
+            self.sent_bytes().increment(bytes.unwrap_or(0));
+            return response;
         };
         let (mut parts, _) = request.into_parts();
         let hang_up = HangUp::default();
@@ -76,7 +87,7 @@ impl Guard {
             let Ok(stream) = asked.upgrade.on.await else {
                 return;
             };
-            let mut line = Line::new(TokioIo::new(stream), hang_up);
+            let mut line = Line::new(TokioIo::new(stream), hang_up, guard.sent_bytes());
             if let Some(session) = session(&parts) {
                 line = line.of_session(&guard.lines, session.to_owned());
             }

@@ -24,15 +24,17 @@ use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
 
 use self::guard::{Guard, guard};
-use super::caller::{Caller, away, profile, query};
+use super::caller::{Caller, away, query};
 use super::refusal::Refusal;
-use super::stream::named_place;
-use crate::db::tail::Origin;
+use super::resuming::{ONE_INSTANCE, Resuming, resumes};
+use crate::dialect::Dialect;
 use crate::realtime::close::Close;
-use crate::realtime::evolution::{Everything, Feed, Lines, NOWHERE, Outflow, Sink, configured};
+use crate::realtime::connection::{Outlet, Peer};
+use crate::realtime::evolution::{Everything, Feed, Lines, Outflow, Presence, Sink, configured};
+use crate::realtime::filter::Filter;
 use crate::realtime::flavor::Flavor;
 use crate::realtime::hub::Admission;
-use crate::realtime::sidecar::Sidecar;
+use crate::realtime::sidecar::{Place, Sidecar};
 
 /// Packets that may wait in one connection.
 const PACKETS_MAX: usize = 64;
@@ -45,8 +47,8 @@ const NAMESPACES_MAX: usize = 10_000;
 #[derive(Debug)]
 enum Prepared {
     One(Feed),
-    Everything(Box<Everything>),
-    Nothing,
+    Everything(Box<Everything>, Presence),
+    Nothing(Presence),
 }
 
 /// Handed from the check of a connection to its handler.
@@ -168,68 +170,54 @@ async fn prepare(
     let caller = parts.extensions.get::<Caller>();
     let caller = caller.ok_or(Refusal::Unauthorized)?;
     let caller = caller.again(sidecar).await?;
-    let reach = caller.access.reach;
     let peer = caller.clone().peer(parts, "socket.io");
-    let token = peer.token.clone();
-    let admit = |instance: i64| {
-        let admitted = sidecar.hub.admit(instance, &token);
-        admitted.map_err(Refusal::NoRoom)
-    };
     let path = socket.ns().trim_matches('/');
-    if path.is_empty() {
-        let admission = admit(reach.instance.unwrap_or(NOWHERE))?;
-        if !sidecar.global_events {
-            return Ok((Prepared::Nothing, admission));
-        }
-        if !matches!(resumes, Resuming::Never) {
-            return Err(Refusal::Malformed(ONE_INSTANCE.to_owned()).into());
-        }
-        let form = (peer, Flavor::SocketIo);
-        let everything = Everything::begin(sidecar, reach, form).await?;
-        return Ok((Prepared::Everything(Box::new(everything)), admission));
-    }
-    let named = percent_decoded(path);
-    let instance = caller.instance(sidecar, &named).await?;
-    let admission = admit(instance.id)?;
-    let filter = configured(sidecar, instance.id).await.map_err(away)?;
-    let of_instance = (profile(sidecar, &instance), filter);
-    let (flavor, origin) = match resumes {
-        Resuming::From(origin) => (Flavor::SocketIoResume, Some(origin)),
-        Resuming::Later => (Flavor::SocketIoResume, None),
-        Resuming::Never => (Flavor::SocketIo, None),
+    let is_root = path.is_empty();
+    let followed = match is_root {
+        true if sidecar.global_events => caller.own(sidecar).await?,
+        true => None,
+        false => Some(caller.instance(sidecar, &percent_decoded(path)).await?),
     };
-    let feed = Feed::begin(sidecar, of_instance, (peer, flavor), origin.as_ref()).await?;
+    let of = followed.as_ref().map(|instance| instance.id);
+    let admitted = sidecar.hub.admit(of, &peer.token);
+    let admission = admitted.map_err(Refusal::NoRoom)?;
+    let Some(instance) = followed else {
+        let prepared = prepare_root(sidecar, peer, &resumes).await?;
+        return Ok((prepared, admission));
+    };
+    // In global mode the root hears all that the key reaches, whatever is configured.
+    let filter = if is_root {
+        Filter::new(Dialect::Evolution, Vec::new())
+    } else {
+        configured(sidecar, instance.id).await.map_err(away)?
+    };
+    let (flavor, place) = match resumes {
+        Resuming::From(origin) => (Flavor::SocketIoResume, Place::Resumed(origin)),
+        Resuming::Later => (Flavor::SocketIoResume, Place::Present),
+        Resuming::Never => (Flavor::SocketIo, Place::Present),
+    };
+    let outlet = (Outlet::Pulled, Arc::new(filter));
+    let profile = sidecar.profile(&instance);
+    let connection = sidecar.hub.connect(profile, peer, flavor, outlet);
+    let feed = Feed::begin(sidecar, connection, &place).await?;
     Ok((Prepared::One(feed), admission))
 }
 
-/// Why those who hear several instances cannot go on where they were.
-pub(super) const ONE_INSTANCE: &str =
-    "who hears several instances is not told where it is: to resume, name one of them";
-
-/// What a client says of where it is.
-#[derive(Debug)]
-pub(super) enum Resuming {
-    /// Nothing: it is not told either.
-    Never,
-    /// It wants to be told, and begins with the present.
-    Later,
-    /// It was there, and goes on.
-    From(Origin),
-}
-
-/// Whether a client wants to be told where it is, and where it was; `said` is what it says of it.
-pub(super) fn resumes(said: impl Fn(&str) -> Option<String>) -> Result<Resuming, Refusal> {
-    for name in ["cursor", "last_event_id"] {
-        if let Some(place) = said(name) {
-            return named_place(&place, name).map(Resuming::From);
-        }
+/// The root, for whoever does not hear a single instance there: all of the account's in global mode, else none.
+async fn prepare_root(
+    sidecar: &Arc<Sidecar>,
+    peer: Peer,
+    resumes: &Resuming,
+) -> Result<Prepared, Refused> {
+    if !sidecar.global_events {
+        return Ok(Prepared::Nothing(Presence::of(sidecar, peer)));
     }
-    let asks = said("resume").is_some_and(|resume| resume != "0");
-    Ok(if asks {
-        Resuming::Later
-    } else {
-        Resuming::Never
-    })
+    if !matches!(resumes, Resuming::Never) {
+        return Err(Refusal::Malformed(ONE_INSTANCE.to_owned()).into());
+    }
+    let presence = Presence::of(sidecar, peer.clone());
+    let everything = Everything::begin(sidecar, (peer, Flavor::SocketIo)).await?;
+    Ok(Prepared::Everything(Box::new(everything), presence))
 }
 
 /// A name as it may stand in a URL.
@@ -260,16 +248,18 @@ fn serve(sidecar: &Arc<Sidecar>, socket: SocketRef, lines: Arc<Lines>) {
     let Some((prepared, admission)) = handed else {
         return;
     };
-    let sink = Sink {
-        outflow: Outflow::SocketIo(socket, lines),
-        gone,
-        is_shared: matches!(prepared, Prepared::Everything(_)),
+    let whole = match &prepared {
+        Prepared::Everything(_, presence) => Some(presence.connection()),
+        Prepared::One(_) | Prepared::Nothing(_) => None,
     };
+    let sink = Sink::new(Outflow::SocketIo(socket, lines), gone, whole);
     sidecar.tasks.spawn("socket", async move {
         match prepared {
             Prepared::One(feed) => feed.run(sink).await,
-            Prepared::Everything(everything) => everything.run(sink).await,
-            Prepared::Nothing => sink.gone.cancelled().await,
+            Prepared::Everything(everything, presence) => {
+                tokio::join!(everything.run(sink.clone()), presence.run(sink));
+            }
+            Prepared::Nothing(presence) => presence.run(sink).await,
         }
         drop(admission);
     });

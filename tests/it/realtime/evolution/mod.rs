@@ -1,6 +1,7 @@
 //! The sockets of Evolution API: Socket.IO with its own client from npm, and the bare one with a raw client.
 
 mod bare;
+mod everything;
 mod resuming;
 mod slow;
 mod socketio;

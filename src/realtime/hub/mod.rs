@@ -10,6 +10,8 @@
 //! without a query; else the table does. The cursor may come from a process that is ahead of us, so a step is waited for
 //! that began after the request: its S includes whatever anybody was shown before.
 
+mod admission;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -17,6 +19,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+pub use admission::{Admission, Refusal};
+
+use self::admission::Admitted;
 use super::close::Close;
 use super::connection::{Connection, Outlet, Peer};
 use super::filter::Filter;
@@ -41,6 +46,8 @@ pub struct Bounds {
     pub connections_per_instance_max: usize,
     /// Connections by one token.
     pub connections_per_token_max: usize,
+    /// Connections let in within a second; 0: as many as come.
+    pub accepts_per_second_max: u32,
 }
 
 /// Rings and connections. Share it behind an `Arc`.
@@ -97,35 +104,6 @@ impl State {
     }
 }
 
-/// Who has been let in.
-#[derive(Debug, Default)]
-struct Admitted {
-    total: usize,
-    by_instance: HashMap<i64, usize>,
-    by_token: HashMap<String, usize>,
-}
-
-/// A place among the connections; given back when dropped.
-#[derive(Debug)]
-pub struct Admission {
-    hub: Arc<Hub>,
-    instance: i64,
-    token: String,
-}
-
-/// Why a connection is not let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// The process ends.
-    Draining,
-    /// There are too many in all.
-    Full,
-    /// There are too many of this instance.
-    InstanceFull,
-    /// There are too many by this token.
-    TokenFull,
-}
-
 /// Where a connection was attached.
 #[derive(Debug)]
 pub struct Attached {
@@ -156,34 +134,6 @@ impl Hub {
         })
     }
 
-    /// Lets one in, if there is room.
-    pub fn admit(self: &Arc<Self>, instance: i64, token: &str) -> Result<Admission, Refusal> {
-        if self.draining.is_cancelled() {
-            return Err(Refusal::Draining);
-        }
-        let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_instance = admitted.by_instance.get(&instance).copied().unwrap_or(0);
-        let of_token = admitted.by_token.get(token).copied().unwrap_or(0);
-        if admitted.total >= self.bounds.connections_max {
-            return Err(Refusal::Full);
-        }
-        if of_instance >= self.bounds.connections_per_instance_max {
-            return Err(Refusal::InstanceFull);
-        }
-        if of_token >= self.bounds.connections_per_token_max {
-            return Err(Refusal::TokenFull);
-        }
-        admitted.total += 1;
-        admitted.by_instance.insert(instance, of_instance + 1);
-        admitted.by_token.insert(token.to_owned(), of_token + 1);
-        self.crowd.send_replace(admitted.total);
-        Ok(Admission {
-            hub: Arc::clone(self),
-            instance,
-            token: token.to_owned(),
-        })
-    }
-
     /// A connection to an instance; it takes nothing from the ring before it is attached and live.
     pub fn connect(
         &self,
@@ -199,8 +149,10 @@ impl Hub {
         let place = (Arc::clone(&topic), writer);
         let connection = Arc::new(Connection::new(id, place, peer, flavor, (outlet, filter)));
         self.connections().insert(id, Arc::clone(&connection));
-        let open = &self.metrics.realtime.connections;
-        open.of(connection.door).increment(1);
+        if !connection.is_part() {
+            let open = &self.metrics.realtime.connections;
+            open.of(connection.door).increment(1);
+        }
         connection
     }
 
@@ -409,7 +361,8 @@ impl Hub {
     /// It is over.
     pub(super) fn forget(&self, connection: &Connection) {
         connection.over();
-        if self.connections().remove(&connection.id).is_some() {
+        let was_here = self.connections().remove(&connection.id).is_some();
+        if was_here && !connection.is_part() {
             let realtime = &self.metrics.realtime;
             realtime.connections.of(connection.door).decrement(1);
             let ending = connection.ending().map_or(Ending::Left, Close::ending);
@@ -427,30 +380,5 @@ impl Hub {
         self.connections
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Admission {
-    fn drop(&mut self) {
-        let mut admitted = self
-            .hub
-            .admitted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let admitted = &mut *admitted;
-        admitted.total -= 1;
-        leave(&mut admitted.by_instance, &self.instance);
-        leave(&mut admitted.by_token, &self.token);
-        self.hub.crowd.send_replace(admitted.total);
-    }
-}
-
-/// One fewer.
-fn leave<K: Eq + std::hash::Hash>(counts: &mut HashMap<K, usize>, key: &K) {
-    if let Some(count) = counts.get_mut(key) {
-        *count -= 1;
-        if *count == 0 {
-            counts.remove(key);
-        }
     }
 }

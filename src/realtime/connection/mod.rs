@@ -4,8 +4,9 @@
 //! the socket takes it. What the socket left of a frame is kept as a slice of it. Two write: the writer of its shard, when
 //! there is something new, and its own task, when the socket can be written again; a lock is between them.
 
+mod out;
+
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,16 +17,16 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+pub(super) use out::{Out, Written};
+
+use self::out::BATCH;
 use super::close::Close;
 use super::filter::Filter;
 use super::flavor::{Flavor, Profile};
-use super::ledger::{Ledger, Verdict};
-use super::topic::{Entry, Ring, Topic};
+use super::topic::{Entry, Topic};
 use crate::crypto::token::TokenDigest;
 use crate::metrics::Door;
-
-/// Frames in one write.
-const BATCH: usize = 64;
+use crate::model::Reach;
 
 /// How it leaves.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub enum Outlet {
     Socket(TcpStream),
     /// Whoever owns it is woken, and takes what there is.
     Pulled,
+    /// The same, for one of the instances that a socket hears. The socket is a connection of its own, and only it counts.
+    Part,
 }
 
 /// Who is at the other end, for the operator.
@@ -45,6 +48,8 @@ pub struct Peer {
     pub address: Option<SocketAddr>,
     /// Which token, by the name that limits and logs know it by.
     pub token: String,
+    /// What that reaches.
+    pub reach: Reach,
     /// What it is recognised by, to find out whether it is still good; none for one that stands in the configuration.
     pub digest: Option<TokenDigest>,
 }
@@ -77,40 +82,6 @@ pub struct Connection {
     out: Mutex<Out>,
 }
 
-/// What has yet to be written.
-#[derive(Debug)]
-pub(super) struct Out {
-    /// The place of the next event.
-    next: u64,
-    /// It takes events from the ring; else it is still given what it missed.
-    live: bool,
-    /// The socket takes no more.
-    pub(super) blocked: bool,
-    /// No event is sent any more.
-    pub(super) closing: Option<Close>,
-    /// All is over.
-    pub(super) closed: bool,
-    /// What is left of a frame.
-    partial: Option<Bytes>,
-    /// Frames before the next event: answers, control frames, what was missed.
-    queue: VecDeque<Bytes>,
-    /// What it wants.
-    filter: Arc<Filter>,
-    /// What it has yet to acknowledge, where it acknowledges event by event.
-    pub(super) ledger: Option<Box<Ledger>>,
-}
-
-/// What came of writing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Written {
-    /// All there was.
-    All,
-    /// The socket takes no more for now.
-    Blocked,
-    /// The other end is gone, or has been cut off.
-    Over,
-}
-
 impl Connection {
     /// One that takes nothing from the ring yet.
     pub(super) fn new(
@@ -120,17 +91,6 @@ impl Connection {
         flavor: Flavor,
         (outlet, filter): (Outlet, Arc<Filter>),
     ) -> Self {
-        let out = Out {
-            next: 0,
-            live: false,
-            blocked: false,
-            closing: None,
-            closed: false,
-            partial: None,
-            queue: VecDeque::new(),
-            filter,
-            ledger: None,
-        };
         Self {
             id,
             topic,
@@ -143,7 +103,7 @@ impl Connection {
             compressed: AtomicBool::new(false),
             wake: Notify::new(),
             heard: AtomicU32::new(0),
-            out: Mutex::new(out),
+            out: Mutex::new(Out::new(filter)),
         }
     }
 
@@ -231,6 +191,11 @@ impl Connection {
             out.queue.push_back(frame);
         }
         self.write_or_wake();
+    }
+
+    /// Whether it is only a part of what its client has.
+    pub fn is_part(&self) -> bool {
+        matches!(self.outlet, Outlet::Part)
     }
 
     /// Why it is being closed, if it is.
@@ -366,164 +331,5 @@ impl Connection {
     pub(super) fn lags(&self) -> bool {
         let out = self.out();
         out.is_too_far_behind(&self.topic.ring(), self)
-    }
-}
-
-impl Out {
-    /// Writes until there is no more, or the socket takes no more.
-    fn write(&mut self, connection: &Connection, stream: &TcpStream) -> Written {
-        loop {
-            if self.closed {
-                return Written::Over;
-            }
-            let ring = connection.topic.ring();
-            if self.live && self.next < ring.base() && self.closing.is_none() {
-                // What comes next is no longer there.
-                self.cut(connection);
-                continue;
-            }
-            let from = self.next;
-            let written = self.write_batch(connection, stream, &ring);
-            self.note(&ring, from, connection);
-            match written {
-                Ok(true) => {}
-                Ok(false) => return Written::All,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Written::Blocked,
-                Err(_) => {
-                    self.closed = true;
-                    connection.wake.notify_one();
-                    return Written::Over;
-                }
-            }
-        }
-    }
-
-    /// It cannot be given the next event in time.
-    fn cut(&mut self, connection: &Connection) {
-        self.closing = Some(Close::Slow);
-        self.queue.clear();
-        self.queue.push_back(Close::Slow.frame());
-        connection.wake.notify_one();
-    }
-
-    /// Remembers what was sent since, where it is to be acknowledged.
-    fn note(&mut self, ring: &Ring, from: u64, connection: &Connection) {
-        let Some(ledger) = &mut self.ledger else {
-            return;
-        };
-        let sent = (from..self.next).filter_map(|place| ring.get(place));
-        let mut wanted = sent.filter(|entry| self.filter.wants(&entry.event));
-        // The first one too many freezes it: of those after it nothing is remembered either.
-        let slow = wanted.any(|entry| ledger.sent(&entry.event, &entry.stem) == Verdict::Slow);
-        if slow && self.closing.is_none() {
-            self.cut(connection);
-        }
-    }
-
-    /// One vectored write. False when there was nothing to write.
-    fn write_batch(
-        &mut self,
-        connection: &Connection,
-        stream: &TcpStream,
-        ring: &Ring,
-    ) -> io::Result<bool> {
-        let mut slices = [IoSlice::new(&[]); BATCH];
-        // After each frame of the ring, the place of the next one.
-        let mut places = [0_u64; BATCH];
-        let mut count = 0;
-        for bytes in self.partial.iter().chain(&self.queue).take(BATCH) {
-            slices[count] = IoSlice::new(bytes);
-            count += 1;
-        }
-        let from_ring = count;
-        let mut place = self.next;
-        if self.live
-            && self.closing.is_none()
-            && let Some(profile) = ring.profile()
-        {
-            while count < BATCH
-                && let Some(entry) = ring.get(place)
-            {
-                place += 1;
-                if self.filter.wants(&entry.event) {
-                    slices[count] = IoSlice::new(connection.frame_of(entry, profile));
-                    places[count] = place;
-                    count += 1;
-                }
-            }
-        }
-        if count == 0 {
-            self.next = place;
-            return Ok(false);
-        }
-        let mut written = stream.try_write_vectored(&slices[..count])?;
-        let bytes = written;
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        let mut whole = 0;
-        while whole < count && written >= slices[whole].len() {
-            written -= slices[whole].len();
-            whole += 1;
-        }
-        // One that was begun counts: the rest of it will go as no event.
-        let begun = whole >= from_ring && whole < count && written > 0;
-        connection.count(whole.saturating_sub(from_ring) + usize::from(begun), bytes);
-        if whole == count {
-            self.drop_queued(from_ring);
-            self.next = place;
-            return Ok(true);
-        }
-        // A frame that was begun is kept in part; one of which nothing was written stays where it is.
-        let rest = (written > 0).then_some(written);
-        if whole < from_ring {
-            let begun = self.drop_queued_but(whole, rest);
-            self.partial = begun;
-        } else {
-            self.drop_queued(from_ring);
-            if whole > from_ring {
-                self.next = places[whole - 1];
-            }
-            if let Some(rest) = rest
-                && let Some(profile) = ring.profile()
-                && let Some(entry) = ring.get(places[whole] - 1)
-            {
-                self.partial = Some(connection.frame_of(entry, profile).slice(rest..));
-                self.next = places[whole];
-            }
-        }
-        Ok(true)
-    }
-
-    /// The first frames of the queue have been written, the rest of a frame before them.
-    fn drop_queued(&mut self, count: usize) {
-        let of_partial = usize::from(count > 0 && self.partial.take().is_some());
-        self.queue.drain(..count - of_partial);
-        if self.queue.is_empty() {
-            self.queue = VecDeque::new();
-        }
-    }
-
-    /// The same where the next one was written in part: what is left of it.
-    fn drop_queued_but(&mut self, whole: usize, rest: Option<usize>) -> Option<Bytes> {
-        if whole == 0
-            && let Some(partial) = self.partial.take()
-        {
-            return Some(partial.slice(rest.unwrap_or(0)..));
-        }
-        self.drop_queued(whole);
-        let begun = rest?;
-        Some(self.queue.pop_front()?.slice(begun..))
-    }
-
-    /// Whether more events wait for it than it may be behind.
-    fn is_too_far_behind(&self, ring: &Ring, connection: &Connection) -> bool {
-        let most = connection.topic.behind_max;
-        if !self.live || self.closing.is_some() || ring.end().saturating_sub(self.next) <= most {
-            return false;
-        }
-        let waiting = (self.next..ring.end()).filter_map(|place| ring.get(place));
-        let wanted = waiting.filter(|entry| self.filter.wants(&entry.event));
-        wanted.count() as u64 > most
     }
 }
