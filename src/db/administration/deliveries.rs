@@ -13,6 +13,10 @@ use super::walk::{Step, Walk, Walking};
 use crate::db::{Database, Error};
 use crate::model::Reach;
 
+/// So long after a moment begins what need not be looked at for rows from before it: `queued_since` leaves an hour for rows whose
+/// transactions were open that long, and another one is left for them here.
+const AFTER: time::Duration = time::Duration::hours(2);
+
 /// What is for the global webhook is the operators' to see and to change, whoever's the instance: its URL is theirs.
 macro_rules! shown {
     ($operator:literal) => {
@@ -131,6 +135,14 @@ impl Database {
         let floor = match filter.since {
             Some(since) => self.queued_since(since).await?,
             None => 0,
+        };
+        // With ten million rows queued later, hundreds of pages were empty before the first that was asked for.
+        let before = match filter.until {
+            Some(until) => {
+                let ceiling = self.queued_since(until.saturating_add(AFTER)).await?;
+                Some(before.map_or(ceiling, |before| before.min(ceiling)))
+            }
+            None => before,
         };
         let mut walk = Walking::new(before, limit);
         while let Some(step) = walk.step() {

@@ -401,6 +401,41 @@ async fn a_page_is_full_however_many_of_others_lie_between() {
 }
 
 #[tokio::test]
+async fn deliveries_are_listed_between_two_moments_with_those_of_transactions_that_were_long_open()
+{
+    let app = TestApp::start().await;
+    let api = app.api().start().await;
+    // One every ten minutes; every seventh's transaction had begun fifty minutes before.
+    app.sql(
+        "insert into postrider.webhook_queue (instance_name, url, payload, event_type, created_at)
+         select 'shop', 'https://example.com/', '', 'a', '2026-01-01 00:00+00'::timestamptz
+           + interval '10 minutes' * (n - case when n % 7 = 0 then 5 else 0 end) from generate_series(1, 600) n order by n;
+         update postrider.instances set created_at = '2025-01-01'",
+    )
+    .await;
+    for (since, until) in [
+        ("2026-01-02T00:00:00Z", "2026-01-02T12:00:00Z"),
+        ("2026-01-01T00:00:00Z", "2026-01-01T02:00:00Z"),
+        ("2025-12-01T00:00:00Z", "2025-12-02T00:00:00Z"),
+        ("2026-01-04T18:00:00Z", "9999-12-31T23:59:59Z"),
+    ] {
+        let path = format!("/v1/deliveries?limit=100&since={since}&until={until}");
+        let page = get(&api, &path).await.json();
+        let listed: Vec<i64> = page["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["id"].as_i64().unwrap())
+            .collect();
+        let expected: Vec<i64> = app
+            .value(&format!("select coalesce(array_agg(id order by id desc), '{{}}') from postrider.webhook_queue where created_at >= '{since}' and created_at < '{until}'"))
+            .await;
+        assert_eq!(listed, expected, "{path}");
+        assert!(page["next_cursor"].is_null(), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_sender_may_be_given_with_each_event() {
     let app = TestApp::start().await;
     let api = app.api().start().await;
