@@ -106,6 +106,7 @@ fn latency_prints_its_ratios() {
 fn capture_prints_its_ratios() {
     let ratios = [
         "16 writers, 8 listeners: bell / polling",
+        "16 writers, a listener: captured / plain",
         "16 writers, 8 listeners: captured / plain",
         "16 writers, the same rows by one bare statement: bare / plain",
         "16 writers, the same rows by one bare statement: captured / bare",
@@ -113,6 +114,7 @@ fn capture_prints_its_ratios() {
         "16 writers, bare statement and empty trigger together / plain",
         "16 writers, a worker delivering: captured / plain",
         "64 writers, 24 listeners: bell / polling",
+        "64 writers, a listener: captured / plain",
         "64 writers, 24 listeners: captured / plain",
         "64 writers, the same rows by one bare statement: bare / plain",
         "64 writers, the same rows by one bare statement: captured / bare",

@@ -46,7 +46,7 @@ pub(super) async fn write(globals: &Globals, arguments: &Writing) -> anyhow::Res
     let source = Source::open(&globals.start()?).await?;
     let following = match arguments.arm {
         Arm::Plain => Following::Plain,
-        Arm::Polled | Arm::Rung | Arm::Delivered => Following::Captured,
+        Arm::Followed | Arm::Polled | Arm::Rung | Arm::Delivered => Following::Captured,
         Arm::Bare => Following::ByHand,
         Arm::Looked => Following::Looked,
     };
@@ -56,7 +56,7 @@ pub(super) async fn write(globals: &Globals, arguments: &Writing) -> anyhow::Res
             .options
             .clone()
             .options([("postrider.wake", "off")]),
-        Arm::Plain | Arm::Rung | Arm::Delivered | Arm::Bare | Arm::Looked => {
+        Arm::Plain | Arm::Followed | Arm::Rung | Arm::Delivered | Arm::Bare | Arm::Looked => {
             source.route.options.clone()
         }
     };
