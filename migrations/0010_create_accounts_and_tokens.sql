@@ -176,7 +176,7 @@ begin
     raise exception using errcode = 'invalid_parameter_value', message = 'postrider: the token is empty', hint = 'postrider instance token --rotate makes one up.';
   end if;
   update postrider.instances i
-  set token = set_instance_token.token, token_digest = coalesce(set_instance_token.token_digest, i.token_digest), updated_at = now()
+  set token = set_instance_token.token, token_digest = coalesce(set_instance_token.token_digest, i.token_digest), updated_at = clock_timestamp()
   where i.name = set_instance_token.instance;
   return found;
 exception when unique_violation then

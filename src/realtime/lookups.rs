@@ -30,15 +30,30 @@ impl<K, V> Default for Lookups<K, V> {
     }
 }
 
-impl<K: Eq + Hash, V: Clone> Lookups<K, V> {
+impl<K: Clone + Eq + Hash, V: Clone> Lookups<K, V> {
     /// The answer: a recent one, or what `ask` says. Of many who want the same at once, one asks.
     pub(super) async fn get<E>(
         &self,
         key: K,
         ask: impl Future<Output = Result<V, E>>,
     ) -> Result<V, E> {
-        let cell = self.cell(key);
-        cell.get_or_try_init(|| ask).await.cloned()
+        let cell = self.cell(key.clone());
+        let answer = cell.get_or_try_init(|| ask).await.cloned();
+        if answer.is_err() {
+            self.forget(&key, &cell);
+        }
+        answer
+    }
+
+    /// Keeps nothing of what was not found; unless it was meanwhile.
+    fn forget(&self, key: &K, cell: &Arc<OnceCell<V>>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, kept)) = known.get(key)
+            && Arc::ptr_eq(kept, cell)
+            && !cell.initialized()
+        {
+            known.remove(key);
+        }
     }
 
     /// Where the answer is, or will be.
@@ -87,6 +102,7 @@ mod tests {
         let lookups = Lookups::default();
         let nothing = lookups.get("a", async { Err::<u32, _>("nothing") }).await;
         assert_eq!(nothing, Err("nothing"));
+        assert!(lookups.0.lock().unwrap().is_empty());
         assert_eq!(lookups.get("a", async { Ok::<_, ()>(1) }).await, Ok(1));
     }
 }

@@ -201,6 +201,8 @@ async fn drain(sidecar: &Sidecar, within: Duration) {
     sidecar.tasks.soft().cancelled().await;
     sidecar.hub.draining.cancel();
     let mut everybody = sidecar.hub.everybody();
+    // They go with the socket that they are parts of.
+    everybody.retain(|connection| !connection.is_part());
     everybody.shuffle(&mut rand::rng());
     let count = u32::try_from(everybody.len()).unwrap_or(u32::MAX).max(1);
     let pause = (within.mul_f64(0.8) / count).min(DRAIN_EACH);

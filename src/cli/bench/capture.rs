@@ -216,7 +216,7 @@ fn tell(report: &mut Report, runs: &[Runs; 7], writers: u32, listeners: u32, tar
         looked.per_second() / plain.per_second(),
         None,
     );
-    // What the two cost on top of a plain insert, together: no trigger that writes these rows can cost less.
+    // What the two cost on top of a plain insert, together: about the least that a trigger which writes these rows can cost.
     let least = 1.0 / bare.per_second() + 1.0 / looked.per_second() - 1.0 / plain.per_second();
     report.ratio(
         format!("{scene}, bare statement and empty trigger together / plain"),

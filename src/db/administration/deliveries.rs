@@ -136,7 +136,8 @@ impl Database {
             Some(since) => self.queued_since(since).await?,
             None => 0,
         };
-        // With ten million rows queued later, hundreds of pages were empty before the first that was asked for.
+        // With ten million rows queued later, hundreds of pages were empty before the first that was asked for. Rows written by
+        // hand with a time long past stand where their ids are, and are not found so.
         let before = match filter.until {
             Some(until) => {
                 let ceiling = self.queued_since(until.saturating_add(AFTER)).await?;

@@ -179,7 +179,7 @@ impl Database {
         };
         sqlx::query(
             "-- instances.update: sender and details
-            update postrider.instances set sender = case when $2 then $3 else sender end, details = coalesce($4, details), updated_at = now() where id = $1",
+            update postrider.instances set sender = case when $2 then $3 else sender end, details = coalesce($4, details), updated_at = clock_timestamp() where id = $1",
         )
         .bind(id)
         .bind(is_changed)

@@ -23,7 +23,7 @@ impl Dispatch {
         let mut state = self.lock();
         state
             .targets
-            .retain(|_, target| !target.is_forgettable(now));
+            .retain(|_, target| !target.is_forgettable(now, self.limits.breaker.probe_max));
         let mut standing = Standing {
             in_flight: state.in_flight,
             waiting: state.waiting,

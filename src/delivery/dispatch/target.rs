@@ -155,11 +155,14 @@ impl Target {
         }
     }
 
-    pub(super) fn is_forgettable(&self, now: Instant) -> bool {
+    /// Whether nothing is lost with it. What waits behind an open breaker comes by at each probe; where nothing has for two of
+    /// them the endpoint was deleted, or its last delivery died, and nobody would ever close it.
+    pub(super) fn is_forgettable(&self, now: Instant, probe_max: Duration) -> bool {
+        let unused = now.duration_since(self.used_at);
         self.waiting.is_empty()
             && self.in_flight == 0
-            && self.breaker.is_fresh()
-            && now.duration_since(self.used_at) >= FORGET_AFTER
+            && unused >= FORGET_AFTER
+            && (self.breaker.is_fresh() || unused >= probe_max * 2)
     }
 }
 

@@ -203,6 +203,21 @@ async fn an_open_breaker_holds_its_target_and_gives_back_what_waited() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_breaker_that_nothing_waits_behind_any_more_is_not_open_for_ever() {
+    let dispatch = dispatch(1000);
+    push(&dispatch, (0..10).map(|id| job(id, 7)));
+    for job in start_all(&dispatch) {
+        end(&dispatch, &job, false);
+    }
+    assert_eq!(dispatch.standing().breakers, [0, 1, 0]);
+    // A probe may come as late as this.
+    tokio::time::advance(Duration::from_mins(19)).await;
+    assert_eq!(dispatch.standing().breakers, [0, 1, 0]);
+    tokio::time::advance(Duration::from_mins(1)).await;
+    assert_eq!(dispatch.standing().breakers, [0, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_slept_past_its_lease_is_not_started() {
     let dispatch = dispatch(1000);
     push(&dispatch, [job(1, 7)]);

@@ -79,7 +79,7 @@ async fn opening(
     let of = followed.as_ref().map(|instance| instance.id);
     let admission = sidecar
         .hub
-        .admit(of, &peer.token)
+        .admit_in_turn(of, &peer.token)
         .map_err(Refusal::NoRoom)?;
     // What is emitted once the client is told that it is connected must not be missed.
     let present = sidecar.present().await;

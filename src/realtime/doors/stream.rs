@@ -99,7 +99,7 @@ async fn opening(
     }
     let admission = sidecar
         .hub
-        .admit(Some(instance.id), &peer.token)
+        .admit_in_turn(Some(instance.id), &peer.token)
         .map_err(Refusal::NoRoom)?;
     let mut consumer = None;
     if let Some(name) = named {

@@ -139,7 +139,7 @@ async fn opening(sidecar: &Arc<Sidecar>, parts: &Parts) -> Result<Opening, Refus
     let peer = caller.peer(parts, "vzaps");
     let admission = sidecar
         .hub
-        .admit(Some(instance.id), &peer.token)
+        .admit_in_turn(Some(instance.id), &peer.token)
         .map_err(Refusal::NoRoom)?;
     if sidecar.hub.present().is_none() {
         drop(timeout(PATIENCE, sidecar.hub.fresh_step()).await);

@@ -94,8 +94,13 @@ impl Everything {
                 return;
             };
             let place = Place::Noted(Origin::Cursor(self.noted.1.clone()));
-            if self.take_in(place).await.is_err() {
-                tracing::debug!("instances that are new are looked for again in a moment");
+            match self.take_in(place).await {
+                // What a new instance had until now is gone, and there is no word for that here: whoever comes back begins anew.
+                Err(Close::Expired) => return sink.end(Close::Expired),
+                Err(_) => {
+                    tracing::debug!("instances that are new are looked for again in a moment");
+                }
+                Ok(()) => {}
             }
         }
     }

@@ -76,6 +76,8 @@ impl Feed {
         let beginning = sidecar.begin(&feed.connection, place).await?;
         if let Some(told) = (feed.connection.flavor).position(&protocol::position(&beginning)) {
             feed.connection.send(told);
+        } else if beginning.gap.is_some() {
+            return Err(Close::Expired);
         }
         feed.replay = beginning.replay;
         if feed.replay.is_none() {
@@ -189,10 +191,11 @@ impl Sink {
     }
 
     fn hang_up(&self, close: Close) {
-        self.gone.cancel();
+        // Its end first: what wakes it asks why.
         if let Some(whole) = &self.whole {
             whole.close(close);
         }
+        self.gone.cancel();
         match &self.outflow {
             Outflow::SocketIo(socket, lines) => {
                 // The protocol has no place for a reason; but whoever is told to go stays away. Where there is no room to say
@@ -210,7 +213,7 @@ impl Sink {
     }
 }
 
-/// Emits a frame of [`Flavor::SocketIo`].
+/// Emits a frame of `Flavor::SocketIo`.
 fn emit(socket: &SocketRef, frame: &Bytes) -> Offered {
     let parted = std::str::from_utf8(frame)
         .ok()

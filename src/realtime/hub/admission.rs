@@ -62,6 +62,31 @@ impl Pace {
 }
 
 impl Hub {
+    /// Whether one more may come within this second.
+    pub fn keep_pace(&self) -> Result<(), Refusal> {
+        let per_second = self.bounds.accepts_per_second_max;
+        if per_second == 0 {
+            return Ok(());
+        }
+        let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
+        if admitted.pace.take(per_second, Instant::now()) {
+            Ok(())
+        } else {
+            Err(Refusal::TooMany)
+        }
+    }
+
+    /// Lets one in whose request is its connection, as [`Hub::keep_pace`] and [`Hub::admit`] do.
+    pub fn admit_in_turn(
+        self: &Arc<Self>,
+        instance: Option<i64>,
+        token: &str,
+    ) -> Result<Admission, Refusal> {
+        let admission = self.admit(instance, token)?;
+        self.keep_pace()?;
+        Ok(admission)
+    }
+
     /// Lets one in, if there is room: to an instance, or to none or all that the token reaches.
     pub fn admit(
         self: &Arc<Self>,
@@ -83,10 +108,6 @@ impl Hub {
         }
         if of_token >= self.bounds.connections_per_token_max {
             return Err(Refusal::TokenFull);
-        }
-        let per_second = self.bounds.accepts_per_second_max;
-        if per_second > 0 && !admitted.pace.take(per_second, Instant::now()) {
-            return Err(Refusal::TooMany);
         }
         admitted.total += 1;
         if let Some(instance) = instance {

@@ -173,7 +173,7 @@ impl Hub {
         let state = self.state();
         let (sequence, boundary) = state.boundary.clone()?;
         let ring = connection.topic.ring();
-        connection.place(ring.place_of(sequence));
+        let place = ring.place_of(sequence);
         let covered = cursor.zip(state.floor.as_ref()).filter(|(cursor, floor)| {
             cursor.before.includes(floor) && cursor.epoch == boundary.epoch
         });
@@ -182,7 +182,9 @@ impl Hub {
             let unread = entries.filter(|entry| !cursor.has_read(entry.event.xid, entry.event.id));
             unread.cloned().collect()
         });
+        // Everybody else locks what a connection has to send first, and the ring then. Nothing is published meanwhile: the state is held.
         drop(ring);
+        connection.place(place);
         connection.topic.follow(Arc::clone(connection));
         Some(Attached { boundary, missed })
     }

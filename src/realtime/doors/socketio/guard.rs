@@ -48,10 +48,17 @@ pub(super) async fn guard(
         guard.pass(Request::from_parts(parts, body), next).await
     } else {
         match caller(&guard.sidecar, &parts).await {
-            Ok(caller) => {
-                parts.extensions.insert(caller);
-                guard.pass(Request::from_parts(parts, body), next).await
-            }
+            // Here and not where a namespace is opened: a client that is refused there does not come back by itself.
+            Ok(caller) => match guard.sidecar.hub.keep_pace() {
+                Ok(()) => {
+                    parts.extensions.insert(caller);
+                    guard.pass(Request::from_parts(parts, body), next).await
+                }
+                Err(problem) => {
+                    let message = Refusal::NoRoom(problem).message();
+                    refusal(StatusCode::SERVICE_UNAVAILABLE, &message)
+                }
+            },
             Err(response) => *response,
         }
     };
@@ -150,7 +157,12 @@ async fn caller(sidecar: &Sidecar, parts: &Parts) -> Result<Caller, Box<Response
 
 /// As the original refuses a handshake.
 fn refusal(status: StatusCode, message: &str) -> Response {
-    (status, Json(json!({"code": 4, "message": message}))).into_response()
+    let mut response = (status, Json(json!({"code": 4, "message": message}))).into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        let wait = HeaderValue::from_static("1");
+        response.headers_mut().insert(header::RETRY_AFTER, wait);
+    }
+    response
 }
 
 /// What a browser asks for before it lets a page see the answer.

@@ -179,6 +179,7 @@ async fn prepare(
         false => Some(caller.instance(sidecar, &percent_decoded(path)).await?),
     };
     let of = followed.as_ref().map(|instance| instance.id);
+    let of = of.or(caller.access.reach.instance);
     let admitted = sidecar.hub.admit(of, &peer.token);
     let admission = admitted.map_err(Refusal::NoRoom)?;
     let Some(instance) = followed else {

@@ -119,6 +119,44 @@ async fn a_second_upgrade_of_a_session_is_refused_and_does_not_keep_the_first_fr
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_beyond_what_may_come_within_a_second_is_asked_to_come_again_and_a_namespace_never_is()
+ {
+    let app = TestApp::start().await;
+    let sidecar = sidecar_with(&app, "accepts_per_second_max = 1").await;
+    let key = key(&app, INSTANCE).await;
+    let door = format!("/socket.io/?EIO=4&transport=websocket&apikey={key}");
+    let mut let_in = Vec::new();
+    let mut refused = None;
+    while refused.is_none() {
+        assert!(let_in.len() < 50, "all of them are let in");
+        let (socket, head) = Request::to(&door).nobody().upgrade(sidecar.address).await;
+        match head.status {
+            101 => let_in.push(socket),
+            _ => refused = Some(head),
+        }
+    }
+    let refused = refused.unwrap();
+    assert_eq!(
+        (refused.status, refused.header("retry-after")),
+        (503, Some("1"))
+    );
+    // As many namespaces as it likes, at once.
+    let mut socket = let_in.remove(0);
+    for namespace in ["/shop,", "/,", "/shop,"] {
+        socket.send(TEXT, format!("40{namespace}").as_bytes()).await;
+    }
+    for _ in 0..2 {
+        let answer = loop {
+            let (_, frame) = socket.frame().await;
+            if frame.starts_with(b"4") {
+                break frame;
+            }
+        };
+        assert!(answer.starts_with(b"40"), "{answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_spelled_as_only_we_would_read_it_is_a_handshake_that_needs_a_key() {
     let app = TestApp::start().await;
     let sidecar = sidecar(&app).await;
