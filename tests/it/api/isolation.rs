@@ -120,8 +120,8 @@ async fn fill(app: &TestApp) -> Things {
          update postrider.webhook_queue set status = 'failed', last_error = '{MARK}' where id = (select max(id) from postrider.webhook_queue);
          select setval('postrider.sockets_id_seq', 612345);
          insert into postrider.realtime_processes values ('{MARK}', now() + interval '1 hour');
-         insert into postrider.sockets (sidecar, number, instance_id, door, address, token, connected_at)
-           select '{MARK}', 1, id, '{MARK}', '{MARK}', '{MARK}', now() from postrider.instances where name = '{instance}';
+         insert into postrider.sockets (sidecar, number, account_id, instance_id, door, address, token, connected_at)
+           select '{MARK}', 1, account_id, id, '{MARK}', '{MARK}', '{MARK}', now() from postrider.instances where name = '{instance}';
          insert into postrider.tokens (account_id, label, digest) values (1, '{MARK}', sha256('{MARK}'))"
     ))
     .await;
