@@ -168,8 +168,10 @@ impl Follow {
         let mut beat = interval(PING);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            // Asked first: what a handler ends with meanwhile is acknowledged in the next turn.
+            let idle = self.idle.is_cancelled();
             self.acknowledge(&mut socket, &mut acknowledged).await?;
-            if self.idle.is_cancelled() {
+            if idle {
                 return self.close(socket).await;
             }
             let room = !self.ledger().is_full();
