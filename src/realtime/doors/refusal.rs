@@ -92,7 +92,7 @@ impl Refusal {
             "code": self.code(),
             "detail": self.message(),
         });
-        let mut response = self.with_wait((status, Json(body)).into_response());
+        let mut response = with_wait((status, Json(body)).into_response());
         let kind = header::HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         response
@@ -101,14 +101,14 @@ impl Refusal {
     /// As `RyzeAPI` says it.
     pub(super) fn ryze(&self) -> Response {
         let body = json!({"success": false, "error": {"message": self.message()}});
-        self.with_wait((self.status(), Json(body)).into_response())
+        with_wait((self.status(), Json(body)).into_response())
     }
 
     /// As `VZaps` says it.
     pub(super) fn vzaps(&self) -> Response {
         let status = self.status();
         let body = json!({"code": status.as_u16(), "success": false, "error": self.message()});
-        self.with_wait((status, Json(body)).into_response())
+        with_wait((status, Json(body)).into_response())
     }
 
     /// As Evolution API says it.
@@ -119,22 +119,13 @@ impl Refusal {
             Self::NoInstance => json!([format!("The \"{named}\" instance does not exist")]),
             other => json!([other.message()]),
         };
-        self.with_wait(evolution(status, &message))
+        with_wait(evolution(status, &message))
     }
 
     /// As Evolution API says that a path is none.
     pub(super) fn evolution_no_route(method: &Method) -> Response {
         let message = json!([format!("Cannot {method} /")]);
         evolution(StatusCode::NOT_FOUND, &message)
-    }
-
-    /// Says when to try again, where that may help.
-    fn with_wait(&self, mut response: Response) -> Response {
-        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
-            let wait = header::HeaderValue::from_static("1");
-            response.headers_mut().insert(header::RETRY_AFTER, wait);
-        }
-        response
     }
 }
 
@@ -146,4 +137,13 @@ fn evolution(status: StatusCode, message: &serde_json::Value) -> Response {
         "response": {"message": message},
     });
     (status, Json(body)).into_response()
+}
+
+/// Says when to try again, where that may help.
+pub(super) fn with_wait(mut response: Response) -> Response {
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        let wait = header::HeaderValue::from_static("1");
+        response.headers_mut().insert(header::RETRY_AFTER, wait);
+    }
+    response
 }

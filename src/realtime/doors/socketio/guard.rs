@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use super::super::caller::{Caller, TOKEN_BYTES_MAX, check_origin, query};
-use super::super::refusal::Refusal;
+use super::super::refusal::{Refusal, with_wait};
 use crate::metrics::{Counter, Door};
 use crate::realtime::evolution::{HangUp, Line, Lines};
 use crate::realtime::sidecar::Sidecar;
@@ -157,12 +157,7 @@ async fn caller(sidecar: &Sidecar, parts: &Parts) -> Result<Caller, Box<Response
 
 /// As the original refuses a handshake.
 fn refusal(status: StatusCode, message: &str) -> Response {
-    let mut response = (status, Json(json!({"code": 4, "message": message}))).into_response();
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        let wait = HeaderValue::from_static("1");
-        response.headers_mut().insert(header::RETRY_AFTER, wait);
-    }
-    response
+    with_wait((status, Json(json!({"code": 4, "message": message}))).into_response())
 }
 
 /// What a browser asks for before it lets a page see the answer.

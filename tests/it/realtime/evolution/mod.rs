@@ -2,6 +2,7 @@
 
 mod bare;
 mod everything;
+mod handshakes;
 mod resuming;
 mod slow;
 mod socketio;
