@@ -14,16 +14,16 @@ with lanes as materialized (
     , case when given.fresh and given.after_at > now() - make_interval(secs => $6) then 0 else given.after_id end as after_id
   from unnest($1::smallint[], $2::timestamptz[], $3::bigint[], $4::integer[], $5::boolean[]) with ordinality
     as given(lane, after_at, after_id, looked_at, fresh, entry)
-  where set_config('synchronous_commit', 'off', true) is not null
+  where (select set_config('synchronous_commit', 'off', true)) is not null
 ), seen as materialized (
   -- Busy targets are looked up in a hash, not compared one by one: there may be thousands of them, and of rows.
   -- Bytes are counted without being read (a payload's length stands in its header), and only of what may be taken.
-  select looked_at.entry, looked_at.id, looked_at.next_retry_at, looked_at.wanted
+  select looked_at.entry, looked_at.place, looked_at.id, looked_at.next_retry_at, looked_at.wanted
     , sum(case when looked_at.wanted then looked_at.bytes end) over (rows unbounded preceding) - looked_at.bytes as bytes_before
   from (
-    select lanes.entry, due.id, due.next_retry_at, due.bytes, due.target not in (select unnest($7::bigint[])) as wanted
+    select lanes.entry, due.place, due.id, due.next_retry_at, due.bytes, due.target not in (select unnest($7::bigint[])) as wanted
     from lanes cross join lateral (
-      select queue.id, queue.next_retry_at, queue.target, octet_length(queue.payload) as bytes
+      select queue.ctid as place, queue.id, queue.next_retry_at, queue.target, octet_length(queue.payload) as bytes
       from postrider.webhook_queue queue
       where queue.status = 'pending'
         and queue.lane = lanes.lane
@@ -35,11 +35,12 @@ with lanes as materialized (
     ) due
   ) looked_at
 ), taken as materialized (
-  -- The status is compared in a way that no index answers: without statistics the planner would look for these ids in the
-  -- whole of the index of what is due.
-  select queue.id
+  -- By their place in the table: where a row stood in this statement's snapshot it still stands, or it was changed since then
+  -- and is not for us. No index is asked for each of them once more. The status is compared in a way that no index answers:
+  -- without statistics the planner would look for these places in the whole of the index of what is due.
+  select queue.ctid as place
   from postrider.webhook_queue queue
-  where queue.id = any (array(select seen.id from seen where seen.wanted and seen.bytes_before < 16777216))
+  where queue.ctid = any (array(select seen.place from seen where seen.wanted and seen.bytes_before < 16777216))
     and queue.status || '' = 'pending'
     and (queue.lease_until is null or queue.lease_until < now())
   for no key update skip locked
@@ -48,7 +49,7 @@ with lanes as materialized (
   set lease_until = now() + make_interval(secs => $8)
     , lease_token = $9
     , crashes = least(queue.crashes, 30000) + (queue.lease_token is not null)::integer
-  where queue.id = any (array(select taken.id from taken))
+  where queue.ctid = any (array(select taken.place from taken))
   returning queue.id, queue.target, queue.instance_name, queue.url, queue.payload, queue.auth_header, queue.event_type
     , queue.attempts, queue.max_attempts, queue.channel, queue.endpoint_id, queue.event_id, queue.event_nonce
     -- An operator may have written any time there is, and one that we cannot read would stop every other row.
@@ -57,7 +58,9 @@ with lanes as materialized (
     , date_part('epoch', clock_timestamp()) - date_part('epoch', queue.first_attempt_at) as since_first_attempt_s
     , (select endpoint.version from postrider.endpoints endpoint where endpoint.id = queue.endpoint_id) as endpoint_version
     , queue.lane
-    , (select said.sender from postrider.event_senders said where said.event_id = queue.event_id) as sender
+    -- Most installations name no senders, and then this table is empty: it is not looked into for each row.
+    , case when (select exists (select from postrider.event_senders)) then
+        (select said.sender from postrider.event_senders said where said.event_id = queue.event_id) end as sender
 )
 select claimed.*, null::bigint as window_number, null::bigint as looked_at, null::timestamptz as end_at, null::bigint as end_id
 from claimed

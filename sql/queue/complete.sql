@@ -14,7 +14,7 @@ with held as materialized (
     as result(delivery, token, status, wait_s, counts, duration_ms, class, http_status, detail, response)
   join postrider.webhook_queue queue
     on queue.id = result.delivery and queue.lease_token = result.token -- and so pending: nothing else is leased
-  where set_config('synchronous_commit', 'off', true) is not null
+  where (select set_config('synchronous_commit', 'off', true)) is not null
   order by queue.id
   for no key update of queue skip locked
 ), logged as (

@@ -6,7 +6,7 @@ with held as materialized (
   from unnest($1::bigint[], $2::bigint[]) as result(delivery, token)
   join postrider.webhook_queue queue
     on queue.id = result.delivery and queue.lease_token = result.token -- and so pending: nothing else is leased
-  where set_config('synchronous_commit', 'off', true) is not null
+  where (select set_config('synchronous_commit', 'off', true)) is not null
   order by queue.id
   for no key update of queue skip locked
 )

@@ -17,4 +17,4 @@ with due as materialized (
 update postrider.webhook_queue queue
 set next_retry_at = postrider.set_aside_until($2, $3)
 where queue.id = any (array(select due.id from due))
-  and set_config('synchronous_commit', 'off', true) is not null
+  and (select set_config('synchronous_commit', 'off', true)) is not null

@@ -21,4 +21,4 @@ with waiting as materialized (
 update postrider.webhook_queue queue
 set next_retry_at = now()
 where queue.id = any (array(select waiting.id from waiting))
-  and set_config('synchronous_commit', 'off', true) is not null
+  and (select set_config('synchronous_commit', 'off', true)) is not null
