@@ -92,7 +92,7 @@ impl Database {
     }
 
     /// Removes delivered rows (and failed ones, where that is wanted) past their retention, from `after` on. Answers with where to
-    /// go on; none at the end.
+    /// go on; none at the end, which is where rows are younger than anything that may go.
     pub async fn expire_deliveries(
         &self,
         after: i64,
@@ -100,9 +100,11 @@ impl Database {
         failed: Option<Duration>,
     ) -> Result<Option<i64>, Error> {
         sqlx::query_scalar(
+            // Ids rise with time: one batch in which nothing is old enough ends the round, or a week of deliveries would be read
+            // every minute. A row that was written by hand with an old time goes when its neighbours do.
             "-- retention.deliveries: walk the queue by id, once a round, and remove what is old
             with looked_at as materialized (
-              select queue.id, queue.status, queue.updated_at from postrider.webhook_queue queue where queue.id > $1 order by queue.id limit $4
+              select queue.id, queue.status, queue.created_at, queue.updated_at from postrider.webhook_queue queue where queue.id > $1 order by queue.id limit $4
             ), removed as (
               delete from postrider.webhook_queue queue
               where queue.id = any (array(
@@ -110,7 +112,7 @@ impl Database {
                 where (looked_at.status = 'delivered' and looked_at.updated_at < now() - make_interval(secs => $2))
                    or (looked_at.status = 'failed' and looked_at.updated_at < now() - make_interval(secs => $3))))
             )
-            select case when count(*) = $4 then max(looked_at.id) end from looked_at",
+            select case when count(*) = $4 and min(looked_at.created_at) < now() - make_interval(secs => least($2, $3)) then max(looked_at.id) end from looked_at",
         )
         .bind(after)
         .bind(delivered.map(|delivered| delivered.as_secs_f64()))

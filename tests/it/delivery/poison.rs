@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postrider::channels::{Channel, Outcome, Webhook};
+use postrider::db::{Database, Purpose};
 use postrider::model::Parcel;
 
 use crate::support::app::TestApp;
@@ -209,6 +210,34 @@ async fn what_is_past_its_retention_is_removed_and_nothing_else() {
     let worker = app.worker().set("retention.failed_days", 2).start().await;
     app.counted("failed", 0).await;
     app.finish([worker]).await;
+}
+
+#[tokio::test]
+async fn retention_reads_what_is_old_and_no_week_of_deliveries_behind_it() {
+    let app = TestApp::start().await;
+    let days = |days: u64| Some(Duration::from_hours(days * 24));
+    for (rows, age) in [(7_000, "3 days"), (20_000, "1 hour")] {
+        app.sql(&format!(
+            "insert into postrider.webhook_queue (instance_name, url, payload, event_type, status, created_at, updated_at)
+             select 'shop', 'http://example.com/', '', 't', 'delivered', at, at
+             from generate_series(1, {rows}), (values (now() - interval '{age}')) as moment(at)"
+        ))
+        .await;
+    }
+    let database = Database::open(app.options(), Purpose::Worker, 2);
+    let mut walk = 0;
+    let mut steps = 1;
+    while let Some(end) = database
+        .expire_deliveries(walk, days(2), None)
+        .await
+        .unwrap()
+    {
+        walk = end;
+        steps += 1;
+    }
+    assert_eq!(app.count("delivered").await, 20_000);
+    // 5000 rows a step: two with old rows in them, and the one after.
+    assert!(steps <= 3, "{steps} steps");
 }
 
 #[tokio::test]
