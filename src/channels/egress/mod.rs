@@ -78,7 +78,8 @@ pub enum Problem {
 /// An HTTP client that goes only where it may. Cheap to clone; clones share their connections.
 #[derive(Debug, Clone)]
 pub struct GuardedClient {
-    client: Client,
+    https: Client,
+    http: Client,
     guard: Arc<Guard>,
 }
 
@@ -90,14 +91,22 @@ impl GuardedClient {
         let resolver = resolve::GuardedResolver {
             guard: Arc::clone(&guard),
         };
-        let client = builder(egress, tls).dns_resolver(resolver).build()?;
-        Ok(Self { client, guard })
+        let builder = || builder(egress, tls.clone()).dns_resolver(resolver.clone());
+        Ok(Self {
+            https: builder().build()?,
+            http: builder().http1_only().retry(no_retries()).build()?,
+            guard,
+        })
     }
 
     /// Sends `request` and returns when the head of the response is there. Sets no deadline beyond the connection's.
     pub async fn execute(&self, request: Request) -> Result<Response, Problem> {
         self.check(request.url())?;
-        let response = self.client.execute(request).await?;
+        let client = match request.url().scheme() {
+            "https" => &self.https,
+            _ => &self.http,
+        };
+        let response = client.execute(request).await?;
         // Unreachable as long as connector and check agree; here so that a bug there is not an open door.
         if let Some(peer) = response.remote_addr() {
             self.guard.check(peer.ip())?;
@@ -115,6 +124,12 @@ impl GuardedClient {
             Some(Host::Domain(_)) | None => Ok(()),
         }
     }
+}
+
+/// `reqwest` keeps a copy of each request, to send it once more where an HTTP/2 server says that it has not looked at it. Without
+/// TLS there is no HTTP/2, and the copy of all headers would be for nothing.
+fn no_retries() -> reqwest::retry::Builder {
+    reqwest::retry::never().max_retries_per_request(0)
 }
 
 /// All settings but the guard.

@@ -20,6 +20,7 @@ pub struct Unresolved {
 }
 
 /// The system's resolver behind the guard.
+#[derive(Clone)]
 pub(super) struct GuardedResolver {
     pub(super) guard: Arc<Guard>,
 }
