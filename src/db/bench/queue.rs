@@ -93,26 +93,28 @@ impl Database {
     /// Empties the queue and the attempt log, so that each run starts from the same state.
     pub async fn bench_empty(&self) -> Result<(), Error> {
         let mut connection = self.bench_patient().await?;
-        for statement in [
-            "truncate postrider.webhook_queue, postrider.attempts, postrider.events",
-            "vacuum postrider.queue_changes",
-        ] {
-            sqlx::raw_sql(statement)
-                .execute(&mut *connection)
-                .await
-                .map_err(Error::doing("empty the queue"))?;
-        }
+        sqlx::raw_sql("truncate postrider.webhook_queue, postrider.attempts, postrider.events")
+            .execute(&mut *connection)
+            .await
+            .map_err(Error::doing("empty the queue"))?;
         drop(connection);
         self.bench_settle().await
     }
 
-    /// What filling left to be done in the background is done now: statistics, hint bits, dirty pages.
+    /// What filling left to be done in the background is done now: depth, statistics, hint bits, dirty pages.
     pub async fn bench_settle(&self) -> Result<(), Error> {
         let mut connection = self.bench_patient().await?;
-        sqlx::raw_sql("vacuum analyze postrider.webhook_queue")
-            .execute(&mut *connection)
-            .await
-            .map_err(Error::doing("vacuum the queue"))?;
+        for statement in [
+            "select postrider.add_up_queue_depth()",
+            "delete from postrider.queue_changes",
+            "vacuum postrider.queue_changes",
+            "vacuum analyze postrider.webhook_queue",
+        ] {
+            sqlx::raw_sql(statement)
+                .execute(&mut *connection)
+                .await
+                .map_err(Error::doing("settle the queue"))?;
+        }
         // Not everybody may; then the first checkpoint falls when it falls.
         if let Err(error) = sqlx::raw_sql("checkpoint").execute(&mut *connection).await {
             tracing::debug!(%error, "no checkpoint before the measurement");
