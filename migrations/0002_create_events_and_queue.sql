@@ -192,10 +192,18 @@ create table postrider.queue_depth_snapshot (
 , snap pg_snapshot not null
 , at timestamptz not null
 , oldest_due_at timestamptz
+, looked_from timestamptz[]
+, whole_at timestamptz
+, whole_took interval
+, forgotten_below xid8 not null default '0'
 ) with (fillfactor = 50);
 comment on table postrider.queue_depth_snapshot is 'One row: the snapshot up to which queue_depth is exact.';
 comment on column postrider.queue_depth_snapshot.one is 'Always true: there is one row.';
 comment on column postrider.queue_depth_snapshot.snap is 'Everything visible in it has been added up.';
 comment on column postrider.queue_depth_snapshot.at is 'When it was taken.';
 comment on column postrider.queue_depth_snapshot.oldest_due_at is 'The oldest due row that nobody held then, and that did not wait for an endpoint which is paused or does not answer.';
+comment on column postrider.queue_depth_snapshot.looked_from is 'For each lane: nothing that was due then is older, but what was held.';
+comment on column postrider.queue_depth_snapshot.whole_at is 'When the lanes were last looked through from their beginnings.';
+comment on column postrider.queue_depth_snapshot.whole_took is 'How long that took.';
+comment on column postrider.queue_depth_snapshot.forgotten_below is 'Deltas of transactions below this one have been deleted.';
 insert into postrider.queue_depth_snapshot (snap, at) values (pg_current_snapshot(), now());

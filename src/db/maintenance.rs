@@ -49,11 +49,21 @@ impl Database {
             .await
             .map_err(Error::doing("add up the queue's depth"))?;
         sqlx::query(
+            // What was deleted before is not looked through again: behind a transaction that is held open it is all still there.
             "-- depth.forget: deltas that every later snapshot has behind it
-            delete from postrider.queue_changes change
-            where change.xid = any (array(
-              select old.xid from postrider.queue_changes old, postrider.queue_depth_snapshot taken
-              where old.xid < pg_snapshot_xmin(taken.snap) order by old.xid limit 20000))",
+            with taken as materialized (
+              -- In a cluster that it was restored into, ids begin low again.
+              select case when forgotten_below <= pg_snapshot_xmin(snap) then forgotten_below else '0' end as after, pg_snapshot_xmin(snap) as below
+              from postrider.queue_depth_snapshot
+            ), old as materialized (
+              select change.xid from postrider.queue_changes change, taken
+              where change.xid >= taken.after and change.xid < taken.below order by change.xid limit 20000
+            ), removed as (
+              delete from postrider.queue_changes change where change.xid = any (array(select old.xid from old))
+            )
+            update postrider.queue_depth_snapshot set forgotten_below = taken.below
+            from taken
+            where (select count(*) from old) < 20000 and taken.below <> taken.after",
         )
         .execute(self.pool())
         .await

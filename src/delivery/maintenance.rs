@@ -83,6 +83,8 @@ impl Maintenance {
             return Ok(());
         }
         let retention = &self.settings.retention;
+        // What is not done in this turn is gone on with in the next, not in a minute.
+        self.walked_at = None;
         while started.elapsed() < RETENTION_TURN {
             let logs = self
                 .database
@@ -103,10 +105,10 @@ impl Maintenance {
             if self.walk.is_none() && !logs {
                 self.database.expire_signing_secrets().await?;
                 self.database.forget_sealed().await?;
+                self.walked_at = Some(Instant::now());
                 break;
             }
         }
-        self.walked_at = Some(Instant::now());
         Ok(())
     }
 

@@ -135,6 +135,43 @@ async fn what_waits_for_an_endpoint_that_is_paused_or_does_not_answer_is_not_lat
 }
 
 #[tokio::test]
+async fn where_it_takes_long_to_look_for_the_oldest_delivery_most_looks_begin_where_the_last_one_found_something()
+ {
+    let app = TestApp::start().await;
+    app.endpoint("shop").create().await;
+    let oldest = "select round(extract(epoch from s.at - s.oldest_due_at) / 3600)::bigint from postrider.queue_depth_snapshot s";
+    let late = |hours: i32| {
+        format!(
+            "update postrider.webhook_queue set next_retry_at = now() - interval '{hours} hours'
+             where id = (select max(id) from postrider.webhook_queue)"
+        )
+    };
+    let add_up = CHANGES[CHANGES.len() - 1];
+    for hours in [2, 1] {
+        app.emit_many(1).await;
+        app.sql(&late(hours)).await;
+    }
+    app.sql(add_up).await;
+    assert_eq!(app.value::<Option<i64>>(oldest).await, Some(2));
+    app.sql("update postrider.queue_depth_snapshot set whole_took = '1 hour'")
+        .await;
+    app.sql(
+        "delete from postrider.webhook_queue where next_retry_at < now() - interval '90 minutes'",
+    )
+    .await;
+    app.sql(add_up).await;
+    assert_eq!(app.value::<Option<i64>>(oldest).await, Some(1));
+    app.emit_many(1).await;
+    app.sql(&late(3)).await;
+    app.sql(add_up).await;
+    assert_eq!(app.value::<Option<i64>>(oldest).await, Some(1), "not yet");
+    app.sql("update postrider.queue_depth_snapshot set whole_at = now() - interval '51 hours'")
+        .await;
+    app.sql(add_up).await;
+    assert_eq!(app.value::<Option<i64>>(oldest).await, Some(3));
+}
+
+#[tokio::test]
 async fn a_backlog_of_an_endpoint_that_does_not_answer_hides_no_late_delivery_of_another_in_its_lane()
  {
     let app = TestApp::start().await;

@@ -92,32 +92,8 @@ begin
   insert into postrider.queue_depth as d (channel, status, rows)
   select f.channel, f.status, sum(f.change) from fresh f group by f.channel, f.status
   on conflict (channel, status) do update set rows = d.rows + excluded.rows;
-  -- What waits for an endpoint that is paused or does not answer is not late. Sixteen rows of each lane are looked at. Where all of them wait
-  -- for such endpoints, so may a million more: then eight are looked at from each of three later moments on, and the oldest of those stands
-  -- for what lies between. Of a lane where that finds nobody else either nothing is said. (0.6 ms with ten million rows due; 10 ms where all
-  -- endpoints fail.)
-  update postrider.queue_depth_snapshot set snap = present, at = now(), oldest_due_at = (
-    select min(coalesce(
-      (select due.next_retry_at from (
-         select q.next_retry_at, q.id, q.endpoint_id from postrider.webhook_queue q
-         where q.status = 'pending' and q.lane = l.lane::smallint and q.next_retry_at <= now() and (q.lease_until is null or q.lease_until < now())
-         order by q.next_retry_at, q.id limit 16
-       ) due
-       where (select e.state = 'enabled' and not exists (select from postrider.endpoint_health h where h.endpoint_id = e.id and h.failing_since is not null)
-              from postrider.endpoints e where e.id = due.endpoint_id) is not false
-       order by due.next_retry_at, due.id limit 1)
-    , (select min(due.next_retry_at) from (
-         select seen.endpoint_id, min(seen.next_retry_at) as next_retry_at
-         from (values (now() - interval '1 day'), (now() - interval '1 hour'), (now() - interval '10 minutes')) as m(moment) cross join lateral (
-           select q.next_retry_at, q.endpoint_id from postrider.webhook_queue q
-           where q.status = 'pending' and q.lane = l.lane::smallint and q.next_retry_at between m.moment and now()
-             and (q.lease_until is null or q.lease_until < now())
-           order by q.next_retry_at, q.id limit 8
-         ) seen group by seen.endpoint_id
-       ) due
-       where (select e.state = 'enabled' and not exists (select from postrider.endpoint_health h where h.endpoint_id = e.id and h.failing_since is not null)
-              from postrider.endpoints e where e.id = due.endpoint_id) is not false)
-    )) from generate_series(0, 63) as l(lane));
+  update postrider.queue_depth_snapshot set snap = present, at = now();
+  perform postrider.look_for_oldest_due();
 end $$;
 
 
@@ -393,7 +369,7 @@ COMMENT ON FUNCTION postrider.ask() IS 'For listeners: asks for the doorbell''s 
 CREATE FUNCTION postrider.attach_capture(relation regclass, given text, type text, instance text, data text, operations text[], when_ text, columns text[], on_error text, replicated boolean, idempotency_key text, name text, path name[]) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
+    AS $_$
 declare
   title text := coalesce(name, type);
   role_before text := current_setting('role');
@@ -407,6 +383,11 @@ begin
   perform postrider.check_capture_arguments(relation, type, title, operations, columns, on_error);
   if instance is null then
     perform postrider.bad_capture('instance', 'it is null', 'Give an expression, for example ''new.account'', or a literal in quotes of its own: ''''my-instance''''.');
+  end if;
+  if instance ~ '^\s*''([^'']|'''')*''\s*$'
+     and postrider.any_refused(type, array[replace(substr(btrim(instance), 2, length(btrim(instance)) - 2), '''''', '''')], array['{}'::json]) then
+    raise warning using message = format('postrider.capture: there is no instance %s yet', btrim(instance)),
+      hint = case on_error when 'skip' then 'Until there is, rows are recorded in postrider.capture_failures, and are no events.' else 'Until there is, every statement that writes such a row fails.' end;
   end if;
   select pg_get_userbyid(c.relowner), c.relkind = 'p', c.relkind = 'p' or exists (select from pg_inherits i where i.inhrelid = c.oid)
        , left(trim('_' from regexp_replace(lower(c.relname || '_' || title), '[^a-z0-9]+', '_', 'g')), 36) || '_' || left(replace(gen_random_uuid()::text, '-', ''), 8)
@@ -429,7 +410,7 @@ begin
     postrider.capture_path(relation, path));
   perform set_config('role', role_before, true);
   return title;
-end $$;
+end $_$;
 
 
 --
@@ -1406,11 +1387,11 @@ begin
       hint = 'Give at least ''{}''.';
   end if;
   if octet_length(data::text) > 1048576 then
-    most := coalesce(nullif(current_setting('postrider.payload_bytes_max', true), '')::bigint, 12582912);
+    select l.payload_bytes_max into most from postrider.limits l;
     if octet_length(data::text) > most then
       raise exception using errcode = 'program_limit_exceeded',
         message = format('postrider: event %s of instance %L is %s bytes, more than the limit of %s', type, instance, octet_length(data::text), most),
-        hint = 'Send a URL in place of the content, or raise the limit: alter database … set postrider.payload_bytes_max = …';
+        hint = 'Send a URL in place of the content, or raise limits.payload_bytes_max (POSTRIDER_LIMITS__PAYLOAD_BYTES_MAX) and start Postrider anew.';
     end if;
   end if;
 end $$;
@@ -2153,7 +2134,7 @@ begin
     values (owner, idempotency_key, event, event_nonce)
     on conflict on constraint idempotency_keys_pkey do update
       set event_id = excluded.event_id, event_nonce = excluded.event_nonce, created_at = excluded.created_at
-      where known.created_at < now() - coalesce(nullif(current_setting('postrider.idempotency_retention', true), ''), '24 hours')::interval;
+      where known.created_at < now() - (select l.idempotency_retention from postrider.limits l);
     if not found then
       return (select postrider.event_id(k.event_id, k.event_nonce) from postrider.idempotency_keys k
               where k.instance_id = owner and k.key = idempotency_key);
@@ -2280,6 +2261,7 @@ CREATE FUNCTION postrider.emit_many(events json) RETURNS text[]
     AS $$
 declare
   bad bigint;
+  unknown text;
   emitted text[];
 begin
   if json_typeof(events) is distinct from 'array' then
@@ -2291,6 +2273,13 @@ begin
   if found then
     raise exception using errcode = 'invalid_parameter_value', message = format('postrider.emit_many: element %s is not an event', bad),
       hint = 'Each element is an object with "instance", "type", "data" and, if wanted, "idempotency_key" and "sender".';
+  end if;
+  -- A misspelt idempotency_key would silently be none.
+  select e.ord, given.key into bad, unknown from json_array_elements(events) with ordinality as e(event, ord) cross join lateral json_object_keys(e.event) as given(key)
+  where given.key not in ('instance', 'type', 'data', 'idempotency_key', 'sender') limit 1;
+  if found then
+    raise exception using errcode = 'invalid_parameter_value', message = format('postrider.emit_many: element %s has a key %L, which means nothing', bad, unknown),
+      hint = 'There are "instance", "type", "data", "idempotency_key" and "sender".';
   end if;
   select postrider.emit_rows(array_agg(e.event ->> 'instance' order by e.ord), array_agg(e.event ->> 'type' order by e.ord)
        , array_agg(e.event -> 'data' order by e.ord), array_agg(e.event ->> 'idempotency_key' order by e.ord)
@@ -2318,7 +2307,13 @@ CREATE FUNCTION postrider.emit_rows(instances text[], types text[], data json[],
 declare
   bad record;
   ids text[];
+  given integer := cardinality(instances);
 begin
+  if cardinality(types) is distinct from given or cardinality(data) is distinct from given or cardinality(idempotency_keys) <> given or cardinality(senders) <> given then
+    raise exception using errcode = 'invalid_parameter_value',
+      message = format('postrider.emit_rows: the arrays are not of equal length: %s', array_to_string(array[given, cardinality(types), cardinality(data), cardinality(idempotency_keys), cardinality(senders)], ', ', 'none')),
+      hint = 'They are instances, types, data, idempotency_keys and senders. An element may be null in the last two, and each of those may be left out as a whole.';
+  end if;
   select r.instance, r.type, r.data into bad
   from unnest(instances, types, emit_rows.data) as r(instance, type, data)
   where r.data is null or r.type is null or octet_length(r.data::text) > 1048576 or length(r.type) > 200 or r.type !~ '^[a-z0-9._-]+$'
@@ -2346,7 +2341,7 @@ begin
     where g.key is not null order by g.instance_id, g.key, g.ord
     on conflict on constraint idempotency_keys_pkey do update
       set event_id = excluded.event_id, event_nonce = excluded.event_nonce, created_at = excluded.created_at
-      where known.created_at < now() - coalesce(nullif(current_setting('postrider.idempotency_retention', true), ''), '24 hours')::interval
+      where known.created_at < now() - (select l.idempotency_retention from postrider.limits l)
     returning known.event_id
   ), fresh as materialized (
     select g.* from given g where g.key is null or g.id in (select event_id from claimed)
@@ -2776,6 +2771,61 @@ end $$;
 --
 
 COMMENT ON FUNCTION postrider.lane_set_by_hand() IS 'Trigger: refuses what would hide a row from the workers.';
+
+
+--
+-- Name: look_for_oldest_due(); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.look_for_oldest_due() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  started timestamptz := clock_timestamp();
+  last record;
+  whole boolean;
+  found_at timestamptz[];
+begin
+  select s.looked_from, s.whole_at, s.whole_took into last from postrider.queue_depth_snapshot s;
+  -- Called every 2 s, so what takes 40 ms is done each time.
+  whole := last.looked_from is null or last.whole_took <= interval '40 milliseconds' or started >= last.whole_at + 50 * last.whole_took;
+  select array_agg(coalesce(
+      (select due.next_retry_at from (
+         select q.next_retry_at, q.id, q.endpoint_id from postrider.webhook_queue q
+         where q.status = 'pending' and q.lane = l.lane and q.next_retry_at >= l.from_at and q.next_retry_at <= now()
+           and (q.lease_until is null or q.lease_until < now())
+         order by q.next_retry_at, q.id limit 16
+       ) due
+       where (select e.state = 'enabled' and not exists (select from postrider.endpoint_health h where h.endpoint_id = e.id and h.failing_since is not null)
+              from postrider.endpoints e where e.id = due.endpoint_id) is not false
+       order by due.next_retry_at, due.id limit 1)
+    , (select min(due.next_retry_at) from (
+         select seen.endpoint_id, min(seen.next_retry_at) as next_retry_at
+         from (values (now() - interval '1 day'), (now() - interval '1 hour'), (now() - interval '10 minutes')) as m(moment) cross join lateral (
+           select q.next_retry_at, q.endpoint_id from postrider.webhook_queue q
+           where q.status = 'pending' and q.lane = l.lane and q.next_retry_at >= greatest(m.moment, l.from_at) and q.next_retry_at <= now()
+             and (q.lease_until is null or q.lease_until < now())
+           order by q.next_retry_at, q.id limit 8
+         ) seen group by seen.endpoint_id
+       ) due
+       where (select e.state = 'enabled' and not exists (select from postrider.endpoint_health h where h.endpoint_id = e.id and h.failing_since is not null)
+              from postrider.endpoints e where e.id = due.endpoint_id) is not false)
+    ) order by l.lane) into found_at
+  from (select n::smallint as lane, case when whole then '-infinity' else (last.looked_from)[n + 1] end as from_at from generate_series(0, 63) as n) l;
+  update postrider.queue_depth_snapshot
+  set oldest_due_at = (select min(f.at) from unnest(found_at) as f(at))
+    , looked_from = array(select coalesce(f.at, now() - interval '5 seconds') from unnest(found_at) with ordinality as f(at, lane) order by f.lane)
+    , whole_at = case when whole then started else whole_at end
+    , whole_took = case when whole then clock_timestamp() - started else whole_took end;
+end $$;
+
+
+--
+-- Name: FUNCTION look_for_oldest_due(); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.look_for_oldest_due() IS 'Notes the oldest delivery that is due, held by nobody, and for an endpoint that answers. Internal.';
 
 
 --
@@ -3446,6 +3496,10 @@ CREATE FUNCTION postrider.set_endpoint_state(endpoint bigint, state text, reason
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
+  if state is null or state not in ('enabled', 'paused', 'disabled') then
+    raise exception using errcode = 'invalid_parameter_value', message = format('postrider: %s is no state of an endpoint', coalesce(quote_literal(state), 'null')),
+      hint = 'There are enabled, paused and disabled.';
+  end if;
   update postrider.endpoints e set state = set_endpoint_state.state, state_reason = set_endpoint_state.reason where e.id = endpoint;
   if not found then
     raise exception using errcode = 'no_data_found', message = format('postrider: there is no endpoint %s', endpoint);
@@ -5232,6 +5286,46 @@ ALTER TABLE postrider.instances ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY
 
 
 --
+-- Name: limits; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.limits (
+    one boolean DEFAULT true NOT NULL,
+    payload_bytes_max bigint DEFAULT 12582912 NOT NULL,
+    idempotency_retention interval DEFAULT '24:00:00'::interval NOT NULL,
+    CONSTRAINT limits_one_check CHECK (one)
+);
+
+
+--
+-- Name: TABLE limits; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.limits IS 'One row: what emit goes by, as the program was configured that started last. (Settings of the server would be a superuser''s to make.)';
+
+
+--
+-- Name: COLUMN limits.one; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.limits.one IS 'Always true: there is one row.';
+
+
+--
+-- Name: COLUMN limits.payload_bytes_max; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.limits.payload_bytes_max IS 'The largest event data: limits.payload_bytes_max.';
+
+
+--
+-- Name: COLUMN limits.idempotency_retention; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.limits.idempotency_retention IS 'How long a key is known: retention.idempotency_hours.';
+
+
+--
 -- Name: migrations; Type: TABLE; Schema: postrider; Owner: -
 --
 
@@ -5342,6 +5436,10 @@ CREATE TABLE postrider.queue_depth_snapshot (
     snap pg_snapshot NOT NULL,
     at timestamp with time zone NOT NULL,
     oldest_due_at timestamp with time zone,
+    looked_from timestamp with time zone[],
+    whole_at timestamp with time zone,
+    whole_took interval,
+    forgotten_below xid8 DEFAULT '0'::xid8 NOT NULL,
     CONSTRAINT queue_depth_snapshot_one_check CHECK (one)
 )
 WITH (fillfactor='50');
@@ -5380,6 +5478,34 @@ COMMENT ON COLUMN postrider.queue_depth_snapshot.at IS 'When it was taken.';
 --
 
 COMMENT ON COLUMN postrider.queue_depth_snapshot.oldest_due_at IS 'The oldest due row that nobody held then, and that did not wait for an endpoint which is paused or does not answer.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.looked_from; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.looked_from IS 'For each lane: nothing that was due then is older, but what was held.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.whole_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.whole_at IS 'When the lanes were last looked through from their beginnings.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.whole_took; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.whole_took IS 'How long that took.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.forgotten_below; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.forgotten_below IS 'Deltas of transactions below this one have been deleted.';
 
 
 --
@@ -6192,6 +6318,14 @@ ALTER TABLE ONLY postrider.instances
 
 ALTER TABLE ONLY postrider.instances
     ADD CONSTRAINT instances_vzaps_id_key UNIQUE (vzaps_id);
+
+
+--
+-- Name: limits limits_pkey; Type: CONSTRAINT; Schema: postrider; Owner: -
+--
+
+ALTER TABLE ONLY postrider.limits
+    ADD CONSTRAINT limits_pkey PRIMARY KEY (one);
 
 
 --
