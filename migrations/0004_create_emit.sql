@@ -12,6 +12,17 @@ create function postrider.without_media_base64(data json) returns json
     else (data::jsonb #- '{message,media,base64}' #- '{media,base64}' #- '{message,base64}')::json end;
 comment on function postrider.without_media_base64(json) is 'The event without base64 media: message.media.base64, media.base64 and message.base64 are removed.';
 
+create table postrider.limits (
+  one boolean primary key default true check (one)
+, payload_bytes_max bigint not null default 12582912
+, idempotency_retention interval not null default '24 hours'
+);
+comment on table postrider.limits is 'One row: what emit goes by, as the program was configured that started last. (Settings of the server would be a superuser''s to make.)';
+comment on column postrider.limits.one is 'Always true: there is one row.';
+comment on column postrider.limits.payload_bytes_max is 'The largest event data: limits.payload_bytes_max.';
+comment on column postrider.limits.idempotency_retention is 'How long a key is known: retention.idempotency_hours.';
+insert into postrider.limits default values;
+
 create function postrider.check_event(instance text, type text, data json) returns void
   language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -28,11 +39,11 @@ begin
       hint = 'Give at least ''{}''.';
   end if;
   if octet_length(data::text) > 1048576 then
-    most := coalesce(nullif(current_setting('postrider.payload_bytes_max', true), '')::bigint, 12582912);
+    select l.payload_bytes_max into most from postrider.limits l;
     if octet_length(data::text) > most then
       raise exception using errcode = 'program_limit_exceeded',
         message = format('postrider: event %s of instance %L is %s bytes, more than the limit of %s', type, instance, octet_length(data::text), most),
-        hint = 'Send a URL in place of the content, or raise the limit: alter database … set postrider.payload_bytes_max = …';
+        hint = 'Send a URL in place of the content, or raise limits.payload_bytes_max (POSTRIDER_LIMITS__PAYLOAD_BYTES_MAX) and start Postrider anew.';
     end if;
   end if;
 end $$;
@@ -103,7 +114,7 @@ begin
     values (owner, idempotency_key, event, event_nonce)
     on conflict on constraint idempotency_keys_pkey do update
       set event_id = excluded.event_id, event_nonce = excluded.event_nonce, created_at = excluded.created_at
-      where known.created_at < now() - coalesce(nullif(current_setting('postrider.idempotency_retention', true), ''), '24 hours')::interval;
+      where known.created_at < now() - (select l.idempotency_retention from postrider.limits l);
     if not found then
       return (select postrider.event_id(k.event_id, k.event_nonce) from postrider.idempotency_keys k
               where k.instance_id = owner and k.key = idempotency_key);
@@ -136,7 +147,13 @@ create function postrider.emit_rows(instances text[], types text[], data json[],
 declare
   bad record;
   ids text[];
+  given integer := cardinality(instances);
 begin
+  if cardinality(types) is distinct from given or cardinality(data) is distinct from given or cardinality(idempotency_keys) <> given or cardinality(senders) <> given then
+    raise exception using errcode = 'invalid_parameter_value',
+      message = format('postrider.emit_rows: the arrays are not of equal length: %s', array_to_string(array[given, cardinality(types), cardinality(data), cardinality(idempotency_keys), cardinality(senders)], ', ', 'none')),
+      hint = 'They are instances, types, data, idempotency_keys and senders. An element may be null in the last two, and each of those may be left out as a whole.';
+  end if;
   select r.instance, r.type, r.data into bad
   from unnest(instances, types, emit_rows.data) as r(instance, type, data)
   where r.data is null or r.type is null or octet_length(r.data::text) > 1048576 or length(r.type) > 200 or r.type !~ '^[a-z0-9._-]+$'
@@ -164,7 +181,7 @@ begin
     where g.key is not null order by g.instance_id, g.key, g.ord
     on conflict on constraint idempotency_keys_pkey do update
       set event_id = excluded.event_id, event_nonce = excluded.event_nonce, created_at = excluded.created_at
-      where known.created_at < now() - coalesce(nullif(current_setting('postrider.idempotency_retention', true), ''), '24 hours')::interval
+      where known.created_at < now() - (select l.idempotency_retention from postrider.limits l)
     returning known.event_id
   ), fresh as materialized (
     select g.* from given g where g.key is null or g.id in (select event_id from claimed)
@@ -206,6 +223,7 @@ create function postrider.emit_many(events json) returns text[]
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   bad bigint;
+  unknown text;
   emitted text[];
 begin
   if json_typeof(events) is distinct from 'array' then
@@ -217,6 +235,13 @@ begin
   if found then
     raise exception using errcode = 'invalid_parameter_value', message = format('postrider.emit_many: element %s is not an event', bad),
       hint = 'Each element is an object with "instance", "type", "data" and, if wanted, "idempotency_key" and "sender".';
+  end if;
+  -- A misspelt idempotency_key would silently be none.
+  select e.ord, given.key into bad, unknown from json_array_elements(events) with ordinality as e(event, ord) cross join lateral json_object_keys(e.event) as given(key)
+  where given.key not in ('instance', 'type', 'data', 'idempotency_key', 'sender') limit 1;
+  if found then
+    raise exception using errcode = 'invalid_parameter_value', message = format('postrider.emit_many: element %s has a key %L, which means nothing', bad, unknown),
+      hint = 'There are "instance", "type", "data", "idempotency_key" and "sender".';
   end if;
   select postrider.emit_rows(array_agg(e.event ->> 'instance' order by e.ord), array_agg(e.event ->> 'type' order by e.ord)
        , array_agg(e.event -> 'data' order by e.ord), array_agg(e.event ->> 'idempotency_key' order by e.ord)

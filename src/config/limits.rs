@@ -17,11 +17,12 @@ pub struct Limits {
 impl Limits {
     /// Limits.
     pub(super) fn check(&self, check: &mut Check<'_>) {
-        // A bytea holds 1 GiB, and a statement's text, which may carry it as hex, as much: a quarter leaves room.
+        // A bytea holds 1 GiB, and a statement's text, which may carry it as hex, as much: a quarter leaves room. Below 1 MiB
+        // nothing is measured, for that would cost every event.
         check.range(
             "limits.payload_bytes_max",
             self.payload_bytes_max,
-            1..=256 * 1024 * 1024,
+            1024 * 1024..=256 * 1024 * 1024,
         );
         check.range(
             "limits.media_bytes_max",

@@ -15,6 +15,7 @@ mod evolution_sockets;
 mod health;
 pub mod ingest;
 pub mod installation;
+mod limits;
 mod maintenance;
 pub mod migrate;
 mod minutes;

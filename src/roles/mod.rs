@@ -71,6 +71,9 @@ impl<'a> Roles<'a> {
         tracing::info!(migration = progress.applied, "schema is up to date");
         schema.met();
         let config = &self.app.config;
+        if roles.contains(&Role::Worker) {
+            self.apply_limits().await?;
+        }
         let keyring = Arc::new(
             Keyring::new(config.encryption.key.as_ref(), &config.encryption.old_keys)
                 .context("encryption.key (ENCRYPTION_KEY) cannot be used")?,
@@ -100,6 +103,20 @@ impl<'a> Roles<'a> {
             }
         }
         Ok(())
+    }
+
+    /// What functions in the database go by. Another process may have said something else: the last to start is right.
+    async fn apply_limits(&self) -> anyhow::Result<()> {
+        let config = &self.app.config;
+        let database = Database::open(self.route.clone(), Purpose::Command, 1);
+        let applied = database
+            .apply_limits(
+                config.limits.payload_bytes_max,
+                config.retention.idempotency,
+            )
+            .await;
+        database.close().await;
+        Ok(applied?)
     }
 
     /// Starts the worker.

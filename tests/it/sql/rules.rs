@@ -1,6 +1,7 @@
 //! The state machine stands in the table: what may not be is refused, whoever tries, and what is done by hand means what it says.
 
 use crate::support::app::TestApp;
+use crate::support::wait::{PATIENCE, until};
 
 /// A pending row with a lease, as a worker would hold it.
 async fn leased(app: &TestApp) {
@@ -190,6 +191,73 @@ async fn bad_arguments_are_answered_with_what_is_wrong_and_leave_nothing_behind(
     }
     let left: i64 = app.value("select (select count(*) from postrider.events) + (select count(*) from postrider.webhook_queue) + (select count(*) from postrider.endpoints)").await;
     assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn arguments_that_would_silently_mean_something_else_are_refused() {
+    let app = TestApp::start().await;
+    for (call, message) in [
+        (
+            "emit_many('[{\"instance\": \"shop\", \"type\": \"a\", \"data\": {}, \"idempotencyKey\": \"x\"}]')",
+            "element 1 has a key 'idempotencyKey', which means nothing",
+        ),
+        (
+            "emit_rows('{shop,shop}', '{a,b}', '{1,2}', '{once}')",
+            "not of equal length: 2, 2, 2, 1, none",
+        ),
+        (
+            "emit_rows('{shop}', '{a,b}', '{1}')",
+            "not of equal length: 1, 2, 1, none, none",
+        ),
+        (
+            "emit_rows(null, '{a}', '{1}')",
+            "not of equal length: none, 1, 1, none, none",
+        ),
+        (
+            "set_endpoint_state(7, 'resting')",
+            "'resting' is no state of an endpoint",
+        ),
+    ] {
+        refused(&app, &format!("select postrider.{call}"), message).await;
+    }
+    assert_eq!(
+        app.value::<i64>("select count(*) from postrider.events")
+            .await,
+        0
+    );
+}
+
+#[tokio::test]
+async fn emit_goes_by_the_limits_that_the_program_was_configured_with() {
+    let app = TestApp::start().await;
+    let emit = "select postrider.emit('shop', 'a', to_json(repeat('x', 2 * 1024 * 1024)))";
+    let worker = app
+        .worker()
+        .set("limits.payload_bytes_max", 1024 * 1024)
+        .set("retention.idempotency_hours", 48)
+        .spawn();
+    until("the limit holds", PATIENCE, async || {
+        app.value::<i64>("select payload_bytes_max from postrider.limits")
+            .await
+            == 1024 * 1024
+    })
+    .await;
+    refused(&app, emit, "more than the limit of 1048576").await;
+    let once = "select postrider.emit('shop', 'a', '{}', idempotency_key => 'order-17')";
+    let first: String = app.value(once).await;
+    app.sql("update postrider.idempotency_keys set created_at = now() - interval '47 hours'")
+        .await;
+    assert_eq!(app.value::<String>(once).await, first);
+    worker.stop().await;
+    let worker = app.worker().spawn();
+    until("the usual limit holds", PATIENCE, async || {
+        app.value::<i64>("select payload_bytes_max from postrider.limits")
+            .await
+            > 1024 * 1024
+    })
+    .await;
+    app.value::<String>(emit).await;
+    worker.stop().await;
 }
 
 #[tokio::test]
