@@ -623,6 +623,11 @@ begin
   if instance is null then
     perform postrider.bad_capture('instance', 'it is null', 'Give an expression, for example ''new.account'', or a literal in quotes of its own: ''''my-instance''''.');
   end if;
+  if instance ~ '^\s*''([^'']|'''')*''\s*$'
+     and postrider.any_refused(type, array[replace(substr(btrim(instance), 2, length(btrim(instance)) - 2), '''''', '''')], array['{}'::json]) then
+    raise warning using message = format('postrider.capture: there is no instance %s yet', btrim(instance)),
+      hint = case on_error when 'skip' then 'Until there is, rows are recorded in postrider.capture_failures, and are no events.' else 'Until there is, every statement that writes such a row fails.' end;
+  end if;
   select pg_get_userbyid(c.relowner), c.relkind = 'p', c.relkind = 'p' or exists (select from pg_inherits i where i.inhrelid = c.oid)
        , left(trim('_' from regexp_replace(lower(c.relname || '_' || title), '[^a-z0-9]+', '_', 'g')), 36) || '_' || left(replace(gen_random_uuid()::text, '-', ''), 8)
     into owner, partitioned, by_row, base from pg_class c where c.oid = relation;
