@@ -33,11 +33,18 @@ impl Database {
     /// Shows in rows of endpoints where their deliveries really go.
     pub async fn refresh_urls(&self, deliveries: &[i64]) -> Result<(), Error> {
         sqlx::query(
+            // Locked as in a completion: a row that somebody else has in hand keeps its old URL in the list, and no outcome waits.
             "-- queue.refresh_urls: rows of an endpoint show the endpoint's URL
+            with held as materialized (
+              select queue.id from postrider.webhook_queue queue
+              where queue.id = any ($1) and queue.lease_token is not null
+              order by queue.id
+              for no key update skip locked
+            )
             update postrider.webhook_queue queue
             set url = postrider.endpoint_url(endpoint.url, endpoint.by_events, queue.event_type, endpoint.dialect)
-            from postrider.endpoints endpoint
-            where queue.id = any ($1) and endpoint.id = queue.endpoint_id and queue.lease_token is not null",
+            from held, postrider.endpoints endpoint
+            where queue.id = held.id and endpoint.id = queue.endpoint_id",
         )
         .bind(deliveries)
         .execute(self.pool())
