@@ -176,6 +176,13 @@ impl Completer {
                 .copied()
                 .filter(|delivery| dead.contains(delivery))
                 .collect();
+            if let Some(first) = dead.first() {
+                tracing::warn!(
+                    deliveries = dead.len(),
+                    first.delivery.id = first,
+                    "deliveries have failed for good; they are dead letters now (`postrider queue dead`)"
+                );
+            }
             // The delivery is where it belongs; that nobody could be told must not undo that.
             if let Err(error) = self.database.announce_exhausted(&dead).await {
                 tracing::warn!(error = %Causes(&error), "cannot emit postrider.delivery.exhausted");

@@ -1,5 +1,6 @@
 //! Carries what attempts tell of endpoints into the database: failing, recovered, asked to be paused.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,9 @@ use super::dispatch::{Happening, News};
 use crate::causes::Causes;
 use crate::db::{Database, Error, answered};
 use crate::metrics::Metrics;
+
+/// Failing endpoints of which the log has been told that are remembered; beyond it some are told of twice.
+const TOLD_MAX: usize = 10_000;
 
 /// Writes the news, one by one: they are few.
 pub(super) struct Reporter {
@@ -25,12 +29,14 @@ impl Reporter {
         mut news: mpsc::UnboundedReceiver<News>,
         hard: CancellationToken,
     ) {
+        let mut told = HashSet::new();
         loop {
             let item = tokio::select! {
                 item = news.recv() => item,
                 () = hard.cancelled() => return,
             };
             let Some(item) = item else { return };
+            tell(&item, &mut told);
             if let Err(error) = answered(self.report(&item)).await {
                 tracing::warn!(
                     endpoint.id = item.endpoint,
@@ -73,5 +79,30 @@ impl Reporter {
             }
         }
         Ok(())
+    }
+}
+
+/// Tells the log when an endpoint begins to fail and when it answers again, not of each failure.
+fn tell(item: &News, told: &mut HashSet<i64>) {
+    let endpoint = item.endpoint;
+    match &item.what {
+        Happening::Failing(why) => {
+            if told.len() >= TOLD_MAX {
+                told.clear();
+            }
+            if told.insert(endpoint) {
+                tracing::warn!(
+                    endpoint.id = endpoint,
+                    why,
+                    "an endpoint fails; deliveries to it are tried again by its schedule"
+                );
+            }
+        }
+        Happening::Recovered => {
+            if told.remove(&endpoint) {
+                tracing::info!(endpoint.id = endpoint, "an endpoint answers again");
+            }
+        }
+        Happening::AskedToPause(_) => {}
     }
 }

@@ -50,6 +50,35 @@ async fn a_failing_endpoint_walks_down_its_schedule_and_ends_as_a_dead_letter() 
 }
 
 #[tokio::test]
+async fn the_log_says_once_that_an_endpoint_fails_and_of_each_batch_of_dead_letters_how_many() {
+    let app = TestApp::start().await;
+    app.sql("insert into postrider.schedules (name, waits, jitter, max_attempts) values ('short', '{10 ms}', 0, 3)").await;
+    let endpoint = app
+        .endpoint("shop")
+        .failing(503)
+        .schedule("short")
+        .create()
+        .await;
+    let worker = app.worker().spawn();
+    app.emit_many(3).await;
+    app.counted("failed", 3).await;
+    let told = |words: &str| worker.log().matches(words).count();
+    until("the dead letters are told of", PATIENCE, async || {
+        told("dead letters now") > 0
+    })
+    .await;
+    assert_eq!(told("an endpoint fails"), 1, "{}", worker.log());
+    assert!(told("503 Service Unavailable") > 0, "{}", worker.log());
+    assert_eq!(
+        told(&endpoint.receiver.url()),
+        0,
+        "no URL belongs in a log: {}",
+        worker.log()
+    );
+    worker.stop().await;
+}
+
+#[tokio::test]
 async fn an_edited_schedule_holds_from_the_next_failure_on() {
     let app = TestApp::start().await;
     let endpoint = app
