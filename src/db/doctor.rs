@@ -113,6 +113,12 @@ pub struct Presence {
     pub depth_age_s: Option<f64>,
     /// How long the oldest due delivery has waited.
     pub oldest_due_s: Option<f64>,
+    /// Endpoints that have not answered since they last failed.
+    pub failing_endpoints: i64,
+    /// Endpoints that are paused.
+    pub paused_endpoints: i64,
+    /// Deliveries that have failed for good.
+    pub dead_letters: i64,
 }
 
 /// Secrets of one kind.

@@ -102,6 +102,12 @@ pub async fn progress(options: &PgConnectOptions) -> Result<Progress, Error> {
     })
 }
 
+/// Connects once, and says at once why that cannot be done.
+pub async fn reach(options: &PgConnectOptions) -> Result<(), Error> {
+    drop(connect(options).await?.close().await);
+    Ok(())
+}
+
 /// Connects. Poolers turn away who asks for what they do not know.
 async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Error> {
     let options = options

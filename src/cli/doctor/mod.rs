@@ -62,7 +62,8 @@ pub(super) async fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Res
 /// Everything, in an order in which the first trouble explains the rest.
 async fn examine(config: &Config, source: &Source) -> Vec<Finding> {
     let database = source.database();
-    if let Err(error) = database.ping().await {
+    // Past the pool, which tries for long before it says why it cannot.
+    if let Err(error) = migrate::reach(&source.route.options).await {
         return server::no_connection(&crate::causes::Causes(&error).to_string());
     }
     let mut findings = server::line(source.route.line);
@@ -71,9 +72,10 @@ async fn examine(config: &Config, source: &Source) -> Vec<Finding> {
     findings.extend(judge("server", server, |facts| {
         server::server(config, &facts)
     }));
-    findings.extend(judge("rights", database.doctor_rights().await, |facts| {
-        server::rights(&facts)
-    }));
+    findings.extend(match database.doctor_rights().await {
+        Err(error) if error.is_forbidden() => vec![server::no_rights(&error)],
+        rights => judge("rights", rights, |facts| server::rights(&facts)),
+    });
     let before = OffsetDateTime::now_utc();
     let there = database.now().await;
     findings.extend(judge("clock", there, |there| {

@@ -107,6 +107,46 @@ pub(super) fn presence(presence: &Presence) -> Vec<Finding> {
             "start more workers, or raise worker.in_flight_max; `postrider queue stats` shows the depth",
         ));
     }
+    findings.extend(deliveries(presence));
+    findings
+}
+
+/// How those fare to whom is delivered.
+fn deliveries(presence: &Presence) -> Vec<Finding> {
+    let Presence {
+        failing_endpoints: failing,
+        paused_endpoints: paused,
+        dead_letters: dead,
+        ..
+    } = presence;
+    let mut findings = Vec::new();
+    if *failing > 0 {
+        findings.push(Finding::warning(
+            "endpoints",
+            format!("{failing} of them fail; what is for them is tried again by their schedules"),
+            "see why: select * from postrider.endpoint_list where failing_since is not null",
+        ));
+    }
+    if *paused > 0 {
+        findings.push(Finding::warning(
+            "endpoints",
+            format!("{paused} of them are paused; what is for them is held"),
+            "see why: select * from postrider.endpoint_list where state = 'paused'; then `postrider endpoint enable`",
+        ));
+    }
+    if *dead > 0 {
+        findings.push(Finding::note(
+            "dead letters",
+            format!("there are {dead}, for somebody to look at"),
+            "postrider queue dead; postrider queue requeue",
+        ));
+    }
+    if findings.is_empty() {
+        findings.push(Finding::ok(
+            "endpoints",
+            "none fails or is paused, and there are no dead letters",
+        ));
+    }
     findings
 }
 

@@ -3,6 +3,7 @@
 use time::{Duration, OffsetDateTime};
 
 use super::finding::Finding;
+use crate::causes::Causes;
 use crate::config::Config;
 use crate::db::doctor::{Rights, Server};
 use crate::db::doorbell::Verdict;
@@ -85,6 +86,15 @@ pub(super) fn server(config: &Config, server: &Server) -> Vec<Finding> {
         Finding::ok("connections", used)
     });
     findings
+}
+
+/// Not even what we may do can be looked at.
+pub(super) fn no_rights(error: &Error) -> Finding {
+    Finding::failure(
+        "rights",
+        Causes(error).to_string(),
+        "connect as the owner of schema postrider, as workers do",
+    )
 }
 
 /// What we may do.

@@ -1,6 +1,7 @@
 //! `postrider endpoint set`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -13,7 +14,7 @@ use super::super::secret::Place;
 use super::super::session::Session;
 use crate::crypto::SigningSecret;
 use crate::db::administration::{Change, EndpointChanges};
-use crate::model::{check_header, check_header_value};
+use crate::model::{Guard, UnfitTarget, check_header, check_header_value, target};
 
 /// Below the help.
 pub(super) const EXAMPLES: &str = "\
@@ -119,6 +120,12 @@ impl Arguments {
     /// Makes or changes it.
     pub(super) async fn run(&self, session: &Session) -> anyhow::Result<()> {
         let keyring = session.keyring()?;
+        // A refusal is a warning only: what workers may do is for their configuration to say.
+        let refused = match target(&self.url, &Guard::new(session.config.egress.allow.clone())) {
+            Ok(_) => None,
+            Err(UnfitTarget::Refused(refused)) => Some(refused),
+            Err(unfit) => bail!("the URL cannot be set: {unfit}"),
+        };
         let signs_already = self.signs_already(session).await?;
         let signing = self.secrets.signing(signs_already)?;
         let made_up = match &signing {
@@ -150,6 +157,9 @@ impl Arguments {
         });
         self.format.print(&made, |_| {
             let mut said = format!("endpoint {id} is set: {}/{}", self.instance, self.label);
+            if let Some(refused) = refused {
+                let _ = write!(said, "\nas configured here, deliveries to it would fail: {refused}");
+            }
             if let Some(secret) = secret {
                 said.push_str("\nsigning secret, shown only now: ");
                 said.push_str(secret);

@@ -297,7 +297,10 @@ async fn what_cannot_be_an_endpoint_is_refused_with_the_reason_and_without_its_s
     assert!(nowhere.contains("there is no instance"), "{nowhere}");
     program.run(&["instance", "create", "shop"]).await.ok();
     for (arguments, complaint) in [
-        (&["ftp://example.com/"][..], "hint: url is http or https"),
+        (
+            &["ftp://example.com/"][..],
+            "only http and https URLs are called, not ftp",
+        ),
         (
             &["https://example.com/", "--schedule", "never"],
             "there is no schedule 'never'\n  hint: There are: default, ",

@@ -86,11 +86,18 @@ async fn what_is_wrong_is_said_with_its_remedy() {
     sqlx::raw_sql(
         "drop view public.webhook_queue; create table public.webhook_queue (id int);
          alter table postrider.webhook_queue set (autovacuum_enabled = false);
-         select postrider.create_instance('shop', token => 'hunter2')",
+         select postrider.create_instance('shop', token => 'hunter2');
+         select postrider.set_endpoint('shop', 'https://example.com/', label, state => 'paused') from unnest('{a,b}'::text[]) as label;
+         insert into postrider.endpoint_health (endpoint_id, failing_since) select min(id), now() from postrider.endpoints;
+         insert into postrider.webhook_queue (instance_name, url, payload, event_type, status) values ('shop', 'https://example.com/', '', 'a', 'failed')",
     )
     .execute(&pool)
     .await
     .unwrap();
+    sqlx::raw_sql("select postrider.add_up_queue_depth()")
+        .execute(&pool)
+        .await
+        .unwrap();
     let program = Program::with(&database);
     let said = program.run(&["doctor", "--json"]).await;
     assert_eq!(said.status, Some(1));
@@ -113,6 +120,9 @@ async fn what_is_wrong_is_said_with_its_remedy() {
         "no encryption key; in plain at rest: 1 instance tokens",
     );
     found(&said, "workers", "warning", "nothing is delivered");
+    found(&said, "endpoints", "warning", "1 of them fail");
+    found(&said, "endpoints", "warning", "2 of them are paused");
+    found(&said, "dead letters", "note", "there are 1");
     found(&said, "installation", "note", "no worker has ever run here");
     let page = program.run(&["doctor"]).await.out;
     assert!(
