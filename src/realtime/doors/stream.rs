@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use url::form_urlencoded;
 
 use super::caller::{admitted, away, query};
 use super::refusal::Refusal;
@@ -27,6 +28,17 @@ use crate::realtime::protocol::TYPES_MAX;
 use crate::realtime::session;
 use crate::realtime::sidecar::{Place, Sidecar};
 use crate::realtime::wire::handshake;
+
+/// What a query may name.
+const NAMES: [&str; 7] = [
+    "events",
+    "cursor",
+    "last_event_id",
+    "since",
+    "from",
+    "consumer",
+    "token",
+];
 
 /// Opens a stream.
 pub(super) async fn open(
@@ -85,6 +97,7 @@ async fn opening(
     };
     let headers = ["token", "apikey", "x-instance-token"];
     let (instance, peer) = admitted(sidecar, parts, (named, door), &headers).await?;
+    check_names(parts)?;
     let list = query(parts, "events").unwrap_or_default();
     let filter = Filter::of_list(Dialect::Postrider, &list);
     if filter.types().len() > TYPES_MAX {
@@ -126,6 +139,18 @@ async fn opening(
         everything: None,
         admission,
     })
+}
+
+/// A misspelt `from` would begin in the present, and skip the past without a word.
+fn check_names(parts: &Parts) -> Result<(), Refusal> {
+    let query = parts.uri.query().unwrap_or_default();
+    match form_urlencoded::parse(query.as_bytes()).find(|(name, _)| !NAMES.contains(&&**name)) {
+        None => Ok(()),
+        Some((name, _)) => Err(Refusal::Malformed(format!(
+            "{name} means nothing here: there are {}",
+            NAMES.join(", ")
+        ))),
+    }
 }
 
 /// Whether a consumer may be called so, and acknowledge here.

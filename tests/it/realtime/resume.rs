@@ -126,6 +126,7 @@ async fn a_place_that_cannot_be_meant_is_refused() {
         "since=yesterday",
         "since=2020-01-01",
         "from=tomorrow",
+        "form=earliest",
     ] {
         let path = format!("{STREAM}?{query}");
         let (_, head) = Request::to(&path).upgrade(sidecar.address).await;
