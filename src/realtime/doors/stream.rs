@@ -29,11 +29,14 @@ use crate::realtime::session;
 use crate::realtime::sidecar::{Place, Sidecar};
 use crate::realtime::wire::handshake;
 
+/// The header `Last-Event-ID`, where an `EventSource` is none of the browser's own: those can send a token in a header.
+const POLYFILLED: &str = "lastEventId";
 /// What a query may name.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 8] = [
     "events",
     "cursor",
     "last_event_id",
+    POLYFILLED,
     "since",
     "from",
     "consumer",
@@ -174,8 +177,9 @@ fn origin(parts: &Parts) -> Result<Option<Origin>, Refusal> {
         .get("last-event-id")
         .and_then(|value| value.to_str().ok());
     // A browser that reconnects repeats its query: what it has seen since counts.
-    if let Some(last) = header.filter(|last| !last.is_empty()) {
-        return named_place(last, "Last-Event-ID").map(Some);
+    let last = header.filter(|last| !last.is_empty()).map(str::to_owned);
+    if let Some(last) = last.or_else(|| query(parts, POLYFILLED)) {
+        return named_place(&last, "Last-Event-ID").map(Some);
     }
     for name in ["cursor", "last_event_id"] {
         if let Some(value) = query(parts, name) {

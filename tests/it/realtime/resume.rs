@@ -88,6 +88,10 @@ async fn an_event_source_that_reconnects_misses_nothing() {
     let again = Request::to(STREAM).header("Last-Event-ID", &first.id);
     let (mut client, _) = again.get(second_process.address).await;
     assert_eq!(sse_numbers(&mut client, 1).await, [2]);
+    // As EventSources that are none of the browser's own say it, with the query they began with.
+    let polyfilled = format!("{STREAM}?from=earliest&lastEventId={}", first.id);
+    let (mut client, _) = Request::to(&polyfilled).get(second_process.address).await;
+    assert_eq!(sse_numbers(&mut client, 1).await, [2]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
