@@ -56,8 +56,10 @@ impl Database {
               select case when forgotten_below <= pg_snapshot_xmin(snap) then forgotten_below else '0' end as after, pg_snapshot_xmin(snap) as below
               from postrider.queue_depth_snapshot
             ), old as materialized (
-              select change.xid from postrider.queue_changes change, taken
-              where change.xid >= taken.after and change.xid < taken.below order by change.xid limit 20000
+              -- By scalars, which bound the index; joined, all of it was read.
+              select change.xid from postrider.queue_changes change
+              where change.xid >= (select taken.after from taken) and change.xid < (select taken.below from taken)
+              order by change.xid limit 20000
             ), removed as (
               delete from postrider.queue_changes change where change.xid = any (array(select old.xid from old))
             )
