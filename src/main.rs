@@ -7,7 +7,7 @@ use clap::Parser;
 use mimalloc::MiMalloc;
 use postrider::cli::{self, Cli};
 use postrider::db::embedded;
-use postrider::lifecycle::{allow_many_files, keep_freed_memory};
+use postrider::lifecycle::allow_many_files;
 
 /// Deliveries are many small allocations on many threads.
 #[global_allocator]
@@ -16,7 +16,6 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 fn main() -> ExitCode {
     // Before anything else: in the hidden subcommand this process becomes the private Postgres.
     embedded::exec::handle();
-    keep_freed_memory();
     let cli = Cli::parse();
     allow_many_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -18,11 +18,9 @@
 //!
 //! No other module handles signals.
 
-mod memory;
 mod signals;
 mod tasks;
 
-pub use memory::keep_freed_memory;
 pub use signals::interrupted;
 pub use tasks::{Finish, Tasks};
 
