@@ -26,6 +26,9 @@ type Holders = HashMap<(i64, String), (i64, u64)>;
 pub(super) struct Acks {
     /// By consumer, how far it is, and whose word that is.
     pending: Mutex<HashMap<Consumer, (u64, String)>>,
+    /// One at a time: who waits for it finds everything written that came before. Otherwise a consumer that comes back while
+    /// its word is on the way to the database would be given its old place, and that word would count no more.
+    writing: tokio::sync::Mutex<()>,
     /// By instance and name, the generation and the connection of those who are connected here.
     holders: Mutex<Holders>,
 }
@@ -79,6 +82,7 @@ impl Acks {
 
     /// Writes what there is. What the database does not take stays.
     pub(super) async fn flush(&self, database: &Database, hub: &Hub) {
+        let _writing = self.writing.lock().await;
         let pending = std::mem::take(&mut *self.pending());
         if pending.is_empty() {
             return;

@@ -1,5 +1,7 @@
 //! Durable consumers: what was not acknowledged comes again, to one connection at a time.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::raw::{Client, Request};
@@ -70,6 +72,40 @@ async fn an_acknowledgement_just_before_leaving_counts() {
     emit(&app, 2).await;
     let mut client = consumer(&sidecar).await;
     assert_eq!(client.numbers(1).await, [2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acknowledgement_on_its_way_to_the_database_counts_too() {
+    let app = TestApp::start().await;
+    let sidecar = sidecar(&app).await;
+    let path = format!("{STREAM}?consumer=another");
+    let mut another = Request::to(path).socket(&sidecar).await;
+    another.settled_after_position().await;
+    let mut client = consumer(&sidecar).await;
+    emit(&app, 1).await;
+    let first = client.event().await;
+    let mut operator = app.pool().begin().await.unwrap();
+    sqlx::query("select from postrider.consumers where name = 'another' for update")
+        .execute(&mut *operator)
+        .await
+        .unwrap();
+    // Both are written together, and wait for the operator.
+    acknowledge(&mut client, &first).await;
+    acknowledge(&mut another, &first).await;
+    let waits = "select count(*) from pg_stat_activity where query like '-- consumers.save%' and wait_event_type = 'Lock'
+        and datname = current_database()";
+    until("it waits", PATIENCE, async || app.value::<i64>(waits).await > 0).await;
+    client.leave().await;
+    emit(&app, 2).await;
+    let returning = async {
+        let mut client = consumer(&sidecar).await;
+        assert_eq!(client.numbers(1).await, [2]);
+    };
+    let release = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        operator.rollback().await.unwrap();
+    };
+    tokio::join!(returning, release);
 }
 
 #[tokio::test(flavor = "multi_thread")]
