@@ -165,6 +165,7 @@ create table postrider.queue_changes (
 , channel text not null
 , status text not null
 , change bigint not null
+, due_from timestamptz not null default now()
 ) with (
   autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 50000
 , autovacuum_vacuum_insert_threshold = 500000, autovacuum_vacuum_cost_delay = 0
@@ -174,6 +175,7 @@ comment on column postrider.queue_changes.xid is 'The transaction that changed i
 comment on column postrider.queue_changes.channel is 'Which channel.';
 comment on column postrider.queue_changes.status is 'Which status.';
 comment on column postrider.queue_changes.change is 'By how many rows.';
+comment on column postrider.queue_changes.due_from is 'None of those rows that became pending is due earlier.';
 create index queue_changes_by_xid on postrider.queue_changes (xid);
 
 create table postrider.queue_depth (
@@ -192,9 +194,11 @@ create table postrider.queue_depth_snapshot (
 , snap pg_snapshot not null
 , at timestamptz not null
 , oldest_due_at timestamptz
-, looked_from timestamptz[]
-, whole_at timestamptz
-, whole_took interval
+, due_from timestamptz[] not null default array_fill(timestamptz '-infinity', '{64}')
+, begin_there boolean not null default false
+, looked_at timestamptz not null default now()
+, next_lane smallint not null default 0
+, owed interval not null default '0'
 , forgotten_below xid8 not null default '0'
 ) with (fillfactor = 50);
 comment on table postrider.queue_depth_snapshot is 'One row: the snapshot up to which queue_depth is exact.';
@@ -202,8 +206,10 @@ comment on column postrider.queue_depth_snapshot.one is 'Always true: there is o
 comment on column postrider.queue_depth_snapshot.snap is 'Everything visible in it has been added up.';
 comment on column postrider.queue_depth_snapshot.at is 'When it was taken.';
 comment on column postrider.queue_depth_snapshot.oldest_due_at is 'The oldest due row that nobody held then, and that did not wait for an endpoint which is paused or does not answer.';
-comment on column postrider.queue_depth_snapshot.looked_from is 'For each lane: nothing that was due then is older, but what was held.';
-comment on column postrider.queue_depth_snapshot.whole_at is 'When the lanes were last looked through from their beginnings.';
-comment on column postrider.queue_depth_snapshot.whole_took is 'How long that took.';
+comment on column postrider.queue_depth_snapshot.due_from is 'For each lane: nothing that is pending was due earlier.';
+comment on column postrider.queue_depth_snapshot.begin_there is 'Workers sweep a lane from there: before it there is too much that cannot be vacuumed.';
+comment on column postrider.queue_depth_snapshot.looked_at is 'When that was found.';
+comment on column postrider.queue_depth_snapshot.next_lane is 'Which lane is to be looked through from its beginning next.';
+comment on column postrider.queue_depth_snapshot.owed is 'The time that this has taken of late and has not been waited for.';
 comment on column postrider.queue_depth_snapshot.forgotten_below is 'Deltas of transactions below this one have been deleted.';
 insert into postrider.queue_depth_snapshot (snap, at) values (pg_current_snapshot(), now());

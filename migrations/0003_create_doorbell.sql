@@ -94,7 +94,7 @@ begin
   perform postrider.check_row(new), postrider.check_state(new);
   new.target := coalesce(new.endpoint_id, -1 - (hashtextextended(new.instance_name || chr(31) || new.url, 0) & 4611686018427387903));
   new.lane := hashint8(new.target) & 63;
-  insert into postrider.queue_changes (channel, status, change) values (new.channel, new.status, 1);
+  insert into postrider.queue_changes (channel, status, change, due_from) values (new.channel, new.status, 1, least(new.next_retry_at, now()));
   if new.auth_header is not null and new.auth_header not like 'sealed:%' then
     insert into postrider.unsealed_rows (delivery_id) values (new.id);
   end if;

@@ -329,49 +329,71 @@ comment on function postrider.replay(bigint, timestamptz, timestamptz) is
 --
 -- Lanes are looked through from their beginnings, but for no more than a fiftieth of the time: behind a transaction that is held
 -- open nothing can be vacuumed, and all that was delivered since lies there. (After three minutes of it this took 3 s, every 2 s.)
--- In between each lane is looked at from where something was found last, and what comes to be due further back, of a worker that
--- died, is found late.
-create function postrider.look_for_oldest_due() returns void
+-- When not all have had their turn, a lane is looked at from its oldest delivery of the last time on, held or not, or from the
+-- start of a transaction that has queued something since. So what another moment is written to by hand, in the past, may be found
+-- late then, and nothing else. Workers begin there too: a sweep from the beginnings had left 2,000 deliveries/s of 11,000.
+create function postrider.look_for_oldest_due(queued_since timestamptz) returns void
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   started timestamptz := clock_timestamp();
   last record;
+  starts timestamptz[];
+  debt interval;
   whole boolean;
-  found_at timestamptz[];
+  skipped integer;
+  lane_number smallint;
+  begun timestamptz;
+  first_at timestamptz;
+  oldest timestamptz;
 begin
-  select s.looked_from, s.whole_at, s.whole_took into last from postrider.queue_depth_snapshot s;
-  -- Called every 2 s, so what takes 40 ms is done each time.
-  whole := last.looked_from is null or last.whole_took <= interval '40 milliseconds' or started >= last.whole_at + 50 * last.whole_took;
-  select array_agg(coalesce(
-      (select due.next_retry_at from (
-         select q.next_retry_at, q.id, q.endpoint_id from postrider.webhook_queue q
-         where q.status = 'pending' and q.lane = l.lane and q.next_retry_at >= l.from_at and q.next_retry_at <= now()
-           and (q.lease_until is null or q.lease_until < now())
-         order by q.next_retry_at, q.id limit 16
-       ) due
-       where (select e.state = 'enabled' and not exists (select from postrider.endpoint_health h where h.endpoint_id = e.id and h.failing_since is not null)
-              from postrider.endpoints e where e.id = due.endpoint_id) is not false
-       order by due.next_retry_at, due.id limit 1)
-    , (select min(due.next_retry_at) from (
-         select seen.endpoint_id, min(seen.next_retry_at) as next_retry_at
-         from (values (now() - interval '1 day'), (now() - interval '1 hour'), (now() - interval '10 minutes')) as m(moment) cross join lateral (
-           select q.next_retry_at, q.endpoint_id from postrider.webhook_queue q
-           where q.status = 'pending' and q.lane = l.lane and q.next_retry_at >= greatest(m.moment, l.from_at) and q.next_retry_at <= now()
+  select s.due_from, s.looked_at, s.next_lane, s.owed into last from postrider.queue_depth_snapshot s;
+  starts := last.due_from;
+  debt := greatest(last.owed - (started - last.looked_at) / 50, '0');
+  for turn in 0 .. 63 loop
+    lane_number := (last.next_lane + turn) % 64;
+    begun := clock_timestamp();
+    -- Called every 2 s, so what takes 40 ms is done each time.
+    whole := debt < interval '40 milliseconds';
+    select q.next_retry_at into first_at from postrider.webhook_queue q
+    where q.status = 'pending' and q.lane = lane_number and q.next_retry_at <= now()
+      and q.next_retry_at >= case when whole then '-infinity' else least(starts[lane_number + 1], queued_since) end
+    order by q.next_retry_at, q.id limit 1;
+    if first_at is not null then
+      oldest := least(oldest, coalesce(
+        (select due.next_retry_at from (
+           select q.next_retry_at, q.id, q.endpoint_id from postrider.webhook_queue q
+           where q.status = 'pending' and q.lane = lane_number and q.next_retry_at >= first_at and q.next_retry_at <= now()
              and (q.lease_until is null or q.lease_until < now())
-           order by q.next_retry_at, q.id limit 8
-         ) seen group by seen.endpoint_id
-       ) due
-       where (select e.state = 'enabled' and not exists (select from postrider.endpoint_health h where h.endpoint_id = e.id and h.failing_since is not null)
-              from postrider.endpoints e where e.id = due.endpoint_id) is not false)
-    ) order by l.lane) into found_at
-  from (select n::smallint as lane, case when whole then '-infinity' else (last.looked_from)[n + 1] end as from_at from generate_series(0, 63) as n) l;
-  update postrider.queue_depth_snapshot
-  set oldest_due_at = (select min(f.at) from unnest(found_at) as f(at))
-    , looked_from = array(select coalesce(f.at, now() - interval '5 seconds') from unnest(found_at) with ordinality as f(at, lane) order by f.lane)
-    , whole_at = case when whole then started else whole_at end
-    , whole_took = case when whole then clock_timestamp() - started else whole_took end;
+           order by q.next_retry_at, q.id limit 16
+         ) due
+         where (select e.state = 'enabled' and not exists (select from postrider.endpoint_health h where h.endpoint_id = e.id and h.failing_since is not null)
+                from postrider.endpoints e where e.id = due.endpoint_id) is not false
+         order by due.next_retry_at, due.id limit 1)
+      , (select min(due.next_retry_at) from (
+           select seen.endpoint_id, min(seen.next_retry_at) as next_retry_at
+           from (values (now() - interval '1 day'), (now() - interval '1 hour'), (now() - interval '10 minutes')) as m(moment) cross join lateral (
+             select q.next_retry_at, q.endpoint_id from postrider.webhook_queue q
+             where q.status = 'pending' and q.lane = lane_number and q.next_retry_at >= greatest(m.moment, first_at) and q.next_retry_at <= now()
+               and (q.lease_until is null or q.lease_until < now())
+             order by q.next_retry_at, q.id limit 8
+           ) seen group by seen.endpoint_id
+         ) due
+         where (select e.state = 'enabled' and not exists (select from postrider.endpoint_health h where h.endpoint_id = e.id and h.failing_since is not null)
+                from postrider.endpoints e where e.id = due.endpoint_id) is not false)));
+    end if;
+    -- Behind the present by as much as short transactions take from their start to their commit.
+    starts[lane_number + 1] := least(first_at, now() - interval '1 second');
+    if whole then
+      debt := debt + (clock_timestamp() - begun);
+    else
+      skipped := coalesce(skipped, lane_number);
+    end if;
+  end loop;
+  update postrider.queue_depth_snapshot s
+  set oldest_due_at = oldest, due_from = starts, begin_there = skipped is not null, looked_at = started
+    , next_lane = coalesce(skipped, s.next_lane), owed = debt;
 end $$;
-comment on function postrider.look_for_oldest_due() is 'Notes the oldest delivery that is due, held by nobody, and for an endpoint that answers. Internal.';
+comment on function postrider.look_for_oldest_due(timestamptz) is 'Notes the oldest delivery that is due, held by nobody, and for an endpoint that answers, and where workers may begin. Internal.';
 
 -- The one statement that brings queue_depth up to date: what became visible since the last snapshot, once each.
 create function postrider.add_up_queue_depth() returns void
@@ -379,21 +401,24 @@ create function postrider.add_up_queue_depth() returns void
 declare
   before pg_snapshot;
   present pg_snapshot;
+  queued_since timestamptz;
 begin
   select s.snap into before from postrider.queue_depth_snapshot s for update;
   present := pg_current_snapshot(); -- after the lock: never older than what the one before us stored
   with fresh as (
-    select c.channel, c.status, c.change from postrider.queue_changes c
+    select c.channel, c.status, c.change, c.due_from from postrider.queue_changes c
     where c.xid >= pg_snapshot_xmax(before) and pg_visible_in_snapshot(c.xid, present)
     union all
-    select c.channel, c.status, c.change from postrider.queue_changes c
+    select c.channel, c.status, c.change, c.due_from from postrider.queue_changes c
     where c.xid = any (array(select pg_snapshot_xip(before))) and pg_visible_in_snapshot(c.xid, present)
+  ), added as (
+    insert into postrider.queue_depth as d (channel, status, rows)
+    select f.channel, f.status, sum(f.change) from fresh f group by f.channel, f.status
+    on conflict (channel, status) do update set rows = d.rows + excluded.rows
   )
-  insert into postrider.queue_depth as d (channel, status, rows)
-  select f.channel, f.status, sum(f.change) from fresh f group by f.channel, f.status
-  on conflict (channel, status) do update set rows = d.rows + excluded.rows;
+  select min(f.due_from) into queued_since from fresh f where f.status = 'pending' and f.change > 0;
   update postrider.queue_depth_snapshot set snap = present, at = now();
-  perform postrider.look_for_oldest_due();
+  perform postrider.look_for_oldest_due(queued_since);
 end $$;
 comment on function postrider.add_up_queue_depth() is 'Brings queue_depth up to date. Called by maintenance every few seconds.';
 

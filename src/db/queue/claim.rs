@@ -90,6 +90,24 @@ pub struct ClaimRequest<'a> {
 }
 
 impl Database {
+    /// Where sweeps of the lanes are to begin: nothing that is pending was due earlier. At the very start, unless too much lies there
+    /// that cannot be vacuumed.
+    pub async fn sweep_floors(&self) -> Result<[Position; LANES], Error> {
+        let found: Vec<OffsetDateTime> = sqlx::query_scalar(
+            "-- queue.floors: as maintenance found them
+            select greatest(floor.at, '4714-11-24 00:00+00 BC') from postrider.queue_depth_snapshot, unnest(due_from) with ordinality as floor(at, lane)
+            where begin_there order by floor.lane",
+        )
+        .fetch_all(self.pool())
+        .await
+        .map_err(Error::doing("read where sweeps begin"))?;
+        let mut floors = [Position::start(); LANES];
+        for (floor, at) in floors.iter_mut().zip(found) {
+            *floor = Position { at, id: i64::MIN };
+        }
+        Ok(floors)
+    }
+
     /// Leases due deliveries.
     pub async fn claim(&self, request: &ClaimRequest<'_>) -> Result<Claim, Error> {
         let windows = request.windows;

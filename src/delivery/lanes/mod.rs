@@ -7,7 +7,8 @@
 //! a backlog, and finds what the fresh cursor passed, a late commit, an expired lease, a row given back in place.
 //!
 //! Nothing is read from the start over and over: with a transaction held open somewhere, that would mean wading through all
-//! that was delivered since (52,903 buffers a claim instead of 23).
+//! that was delivered since (52,903 buffers a claim instead of 23). A sweep that starts again does so where maintenance has found
+//! that nothing pending lies before.
 
 mod lane;
 
@@ -59,6 +60,8 @@ pub struct Lanes {
     fresh_at: Option<Instant>,
     /// When a backlog may be swept on.
     backlog_from: Option<Instant>,
+    /// Before these nothing is pending.
+    floors: [Position; LANES],
 }
 
 /// Windows for one claim.
@@ -107,7 +110,13 @@ impl Lanes {
             barren_from: None,
             fresh_at: None,
             backlog_from: None,
+            floors: [Position::start(); LANES],
         }
+    }
+
+    /// Takes in where sweeps are to begin.
+    pub fn begin_at(&mut self, floors: [Position; LANES]) {
+        self.floors = floors;
     }
 
     /// When to sweep: a lane is known to have more to bring, or a sweep is owed. It is, to every look at the fresh ends that came
@@ -184,7 +193,7 @@ impl Lanes {
             .chain(long_sweep)
             .map(|(index, rows)| Window {
                 lane: lane_number(index),
-                after: self.all[index].sweep,
+                after: self.all[index].sweep.max(self.floors[index]),
                 rows,
                 fresh: false,
             })

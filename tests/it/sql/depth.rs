@@ -1,8 +1,18 @@
 //! The queue's depth without counting: exact, whatever happens beside it.
 
+use std::time::Duration;
+
+use postrider::db::queue::Position;
+use postrider::db::{Database, Purpose};
 use rand::RngExt as _;
+use time::OffsetDateTime;
 
 use crate::support::app::TestApp;
+
+/// The engine's own connection.
+fn maintainer(app: &TestApp) -> Database {
+    Database::open(app.options(), Purpose::Worker, 1)
+}
 
 /// Statements that change the depth, each in its way.
 const CHANGES: [&str; 7] = [
@@ -153,7 +163,8 @@ async fn where_it_takes_long_to_look_for_the_oldest_delivery_most_looks_begin_wh
     }
     app.sql(add_up).await;
     assert_eq!(app.value::<Option<i64>>(oldest).await, Some(2));
-    app.sql("update postrider.queue_depth_snapshot set whole_took = '1 hour'")
+    assert_eq!(maintainer(&app).sweep_floors().await.unwrap()[0], Position::start());
+    app.sql("update postrider.queue_depth_snapshot set owed = '1 hour'")
         .await;
     app.sql(
         "delete from postrider.webhook_queue where next_retry_at < now() - interval '90 minutes'",
@@ -165,10 +176,62 @@ async fn where_it_takes_long_to_look_for_the_oldest_delivery_most_looks_begin_wh
     app.sql(&late(3)).await;
     app.sql(add_up).await;
     assert_eq!(app.value::<Option<i64>>(oldest).await, Some(1), "not yet");
-    app.sql("update postrider.queue_depth_snapshot set whole_at = now() - interval '51 hours'")
+    app.sql("update postrider.queue_depth_snapshot set looked_at = now() - interval '51 hours'")
         .await;
     app.sql(add_up).await;
     assert_eq!(app.value::<Option<i64>>(oldest).await, Some(3));
+}
+
+#[tokio::test]
+async fn where_sweeps_begin_late_nothing_is_hidden_that_was_held_or_committed_late_or_is_due_since_long()
+ {
+    let app = TestApp::start().await;
+    let endpoint = app.endpoint("shop").create().await;
+    let add_up = CHANGES[CHANGES.len() - 1];
+    let busy = "update postrider.queue_depth_snapshot set owed = '1 hour'";
+    let lane: i16 = app.value("select lane from postrider.endpoints").await;
+    let age_of_floor = async || {
+        let floors = maintainer(&app).sweep_floors().await.unwrap();
+        let floor = floors[usize::from(lane.unsigned_abs())];
+        (OffsetDateTime::now_utc() - floor.at).whole_seconds()
+    };
+    app.sql(busy).await;
+    app.sql(add_up).await;
+    assert!((1..60).contains(&age_of_floor().await));
+    // Written by hand, long due.
+    let by_hand = format!(
+        "insert into postrider.webhook_queue (instance_name, url, payload, event_type, endpoint_id, next_retry_at)
+         values ('shop', 'http://127.0.0.1:9/', '{{}}', 'order.paid', {}, now() - interval '3 hours')",
+        endpoint.id
+    );
+    app.sql(&by_hand).await;
+    app.sql(add_up).await;
+    assert_eq!(age_of_floor().await / 3600, 3);
+    // Held by a worker that may die over it.
+    app.sql("update postrider.webhook_queue set lease_token = 1, lease_until = now() + interval '1 minute'")
+        .await;
+    app.sql(add_up).await;
+    assert_eq!(age_of_floor().await / 3600, 3);
+    app.sql("delete from postrider.webhook_queue").await;
+    app.sql(add_up).await;
+    assert!((1..60).contains(&age_of_floor().await));
+    // Of a transaction that began long ago.
+    let mut slow = app.pool().begin().await.unwrap();
+    sqlx::query("select postrider.emit('shop', 'order.paid', '{}'::json)")
+        .execute(&mut *slow)
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    app.sql(add_up).await;
+    let before = maintainer(&app).sweep_floors().await.unwrap()[usize::from(lane.unsigned_abs())];
+    slow.commit().await.unwrap();
+    app.sql(add_up).await;
+    let after = maintainer(&app).sweep_floors().await.unwrap()[usize::from(lane.unsigned_abs())];
+    let due: OffsetDateTime = app
+        .value("select next_retry_at from postrider.webhook_queue")
+        .await;
+    assert!(due < before.at, "else this shows nothing");
+    assert!(after.at <= due);
 }
 
 #[tokio::test]

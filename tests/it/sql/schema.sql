@@ -79,21 +79,24 @@ CREATE FUNCTION postrider.add_up_queue_depth() RETURNS void
 declare
   before pg_snapshot;
   present pg_snapshot;
+  queued_since timestamptz;
 begin
   select s.snap into before from postrider.queue_depth_snapshot s for update;
   present := pg_current_snapshot(); -- after the lock: never older than what the one before us stored
   with fresh as (
-    select c.channel, c.status, c.change from postrider.queue_changes c
+    select c.channel, c.status, c.change, c.due_from from postrider.queue_changes c
     where c.xid >= pg_snapshot_xmax(before) and pg_visible_in_snapshot(c.xid, present)
     union all
-    select c.channel, c.status, c.change from postrider.queue_changes c
+    select c.channel, c.status, c.change, c.due_from from postrider.queue_changes c
     where c.xid = any (array(select pg_snapshot_xip(before))) and pg_visible_in_snapshot(c.xid, present)
+  ), added as (
+    insert into postrider.queue_depth as d (channel, status, rows)
+    select f.channel, f.status, sum(f.change) from fresh f group by f.channel, f.status
+    on conflict (channel, status) do update set rows = d.rows + excluded.rows
   )
-  insert into postrider.queue_depth as d (channel, status, rows)
-  select f.channel, f.status, sum(f.change) from fresh f group by f.channel, f.status
-  on conflict (channel, status) do update set rows = d.rows + excluded.rows;
+  select min(f.due_from) into queued_since from fresh f where f.status = 'pending' and f.change > 0;
   update postrider.queue_depth_snapshot set snap = present, at = now();
-  perform postrider.look_for_oldest_due();
+  perform postrider.look_for_oldest_due(queued_since);
 end $$;
 
 
@@ -2774,58 +2777,79 @@ COMMENT ON FUNCTION postrider.lane_set_by_hand() IS 'Trigger: refuses what would
 
 
 --
--- Name: look_for_oldest_due(); Type: FUNCTION; Schema: postrider; Owner: -
+-- Name: look_for_oldest_due(timestamp with time zone); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
-CREATE FUNCTION postrider.look_for_oldest_due() RETURNS void
+CREATE FUNCTION postrider.look_for_oldest_due(queued_since timestamp with time zone) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
   started timestamptz := clock_timestamp();
   last record;
+  starts timestamptz[];
+  debt interval;
   whole boolean;
-  found_at timestamptz[];
+  skipped integer;
+  lane_number smallint;
+  begun timestamptz;
+  first_at timestamptz;
+  oldest timestamptz;
 begin
-  select s.looked_from, s.whole_at, s.whole_took into last from postrider.queue_depth_snapshot s;
-  -- Called every 2 s, so what takes 40 ms is done each time.
-  whole := last.looked_from is null or last.whole_took <= interval '40 milliseconds' or started >= last.whole_at + 50 * last.whole_took;
-  select array_agg(coalesce(
-      (select due.next_retry_at from (
-         select q.next_retry_at, q.id, q.endpoint_id from postrider.webhook_queue q
-         where q.status = 'pending' and q.lane = l.lane and q.next_retry_at >= l.from_at and q.next_retry_at <= now()
-           and (q.lease_until is null or q.lease_until < now())
-         order by q.next_retry_at, q.id limit 16
-       ) due
-       where (select e.state = 'enabled' and not exists (select from postrider.endpoint_health h where h.endpoint_id = e.id and h.failing_since is not null)
-              from postrider.endpoints e where e.id = due.endpoint_id) is not false
-       order by due.next_retry_at, due.id limit 1)
-    , (select min(due.next_retry_at) from (
-         select seen.endpoint_id, min(seen.next_retry_at) as next_retry_at
-         from (values (now() - interval '1 day'), (now() - interval '1 hour'), (now() - interval '10 minutes')) as m(moment) cross join lateral (
-           select q.next_retry_at, q.endpoint_id from postrider.webhook_queue q
-           where q.status = 'pending' and q.lane = l.lane and q.next_retry_at >= greatest(m.moment, l.from_at) and q.next_retry_at <= now()
+  select s.due_from, s.looked_at, s.next_lane, s.owed into last from postrider.queue_depth_snapshot s;
+  starts := last.due_from;
+  debt := greatest(last.owed - (started - last.looked_at) / 50, '0');
+  for turn in 0 .. 63 loop
+    lane_number := (last.next_lane + turn) % 64;
+    begun := clock_timestamp();
+    -- Called every 2 s, so what takes 40 ms is done each time.
+    whole := debt < interval '40 milliseconds';
+    select q.next_retry_at into first_at from postrider.webhook_queue q
+    where q.status = 'pending' and q.lane = lane_number and q.next_retry_at <= now()
+      and q.next_retry_at >= case when whole then '-infinity' else least(starts[lane_number + 1], queued_since) end
+    order by q.next_retry_at, q.id limit 1;
+    if first_at is not null then
+      oldest := least(oldest, coalesce(
+        (select due.next_retry_at from (
+           select q.next_retry_at, q.id, q.endpoint_id from postrider.webhook_queue q
+           where q.status = 'pending' and q.lane = lane_number and q.next_retry_at >= first_at and q.next_retry_at <= now()
              and (q.lease_until is null or q.lease_until < now())
-           order by q.next_retry_at, q.id limit 8
-         ) seen group by seen.endpoint_id
-       ) due
-       where (select e.state = 'enabled' and not exists (select from postrider.endpoint_health h where h.endpoint_id = e.id and h.failing_since is not null)
-              from postrider.endpoints e where e.id = due.endpoint_id) is not false)
-    ) order by l.lane) into found_at
-  from (select n::smallint as lane, case when whole then '-infinity' else (last.looked_from)[n + 1] end as from_at from generate_series(0, 63) as n) l;
-  update postrider.queue_depth_snapshot
-  set oldest_due_at = (select min(f.at) from unnest(found_at) as f(at))
-    , looked_from = array(select coalesce(f.at, now() - interval '5 seconds') from unnest(found_at) with ordinality as f(at, lane) order by f.lane)
-    , whole_at = case when whole then started else whole_at end
-    , whole_took = case when whole then clock_timestamp() - started else whole_took end;
+           order by q.next_retry_at, q.id limit 16
+         ) due
+         where (select e.state = 'enabled' and not exists (select from postrider.endpoint_health h where h.endpoint_id = e.id and h.failing_since is not null)
+                from postrider.endpoints e where e.id = due.endpoint_id) is not false
+         order by due.next_retry_at, due.id limit 1)
+      , (select min(due.next_retry_at) from (
+           select seen.endpoint_id, min(seen.next_retry_at) as next_retry_at
+           from (values (now() - interval '1 day'), (now() - interval '1 hour'), (now() - interval '10 minutes')) as m(moment) cross join lateral (
+             select q.next_retry_at, q.endpoint_id from postrider.webhook_queue q
+             where q.status = 'pending' and q.lane = lane_number and q.next_retry_at >= greatest(m.moment, first_at) and q.next_retry_at <= now()
+               and (q.lease_until is null or q.lease_until < now())
+             order by q.next_retry_at, q.id limit 8
+           ) seen group by seen.endpoint_id
+         ) due
+         where (select e.state = 'enabled' and not exists (select from postrider.endpoint_health h where h.endpoint_id = e.id and h.failing_since is not null)
+                from postrider.endpoints e where e.id = due.endpoint_id) is not false)));
+    end if;
+    -- Behind the present by as much as short transactions take from their start to their commit.
+    starts[lane_number + 1] := least(first_at, now() - interval '1 second');
+    if whole then
+      debt := debt + (clock_timestamp() - begun);
+    else
+      skipped := coalesce(skipped, lane_number);
+    end if;
+  end loop;
+  update postrider.queue_depth_snapshot s
+  set oldest_due_at = oldest, due_from = starts, begin_there = skipped is not null, looked_at = started
+    , next_lane = coalesce(skipped, s.next_lane), owed = debt;
 end $$;
 
 
 --
--- Name: FUNCTION look_for_oldest_due(); Type: COMMENT; Schema: postrider; Owner: -
+-- Name: FUNCTION look_for_oldest_due(queued_since timestamp with time zone); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.look_for_oldest_due() IS 'Notes the oldest delivery that is due, held by nobody, and for an endpoint that answers. Internal.';
+COMMENT ON FUNCTION postrider.look_for_oldest_due(queued_since timestamp with time zone) IS 'Notes the oldest delivery that is due, held by nobody, and for an endpoint that answers, and where workers may begin. Internal.';
 
 
 --
@@ -3329,7 +3353,7 @@ begin
   perform postrider.check_row(new), postrider.check_state(new);
   new.target := coalesce(new.endpoint_id, -1 - (hashtextextended(new.instance_name || chr(31) || new.url, 0) & 4611686018427387903));
   new.lane := hashint8(new.target) & 63;
-  insert into postrider.queue_changes (channel, status, change) values (new.channel, new.status, 1);
+  insert into postrider.queue_changes (channel, status, change, due_from) values (new.channel, new.status, 1, least(new.next_retry_at, now()));
   if new.auth_header is not null and new.auth_header not like 'sealed:%' then
     insert into postrider.unsealed_rows (delivery_id) values (new.id);
   end if;
@@ -5347,7 +5371,8 @@ CREATE TABLE postrider.queue_changes (
     xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     channel text NOT NULL,
     status text NOT NULL,
-    change bigint NOT NULL
+    change bigint NOT NULL,
+    due_from timestamp with time zone DEFAULT now() NOT NULL
 )
 WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='50000', autovacuum_vacuum_insert_threshold='500000', autovacuum_vacuum_cost_delay='0');
 
@@ -5385,6 +5410,13 @@ COMMENT ON COLUMN postrider.queue_changes.status IS 'Which status.';
 --
 
 COMMENT ON COLUMN postrider.queue_changes.change IS 'By how many rows.';
+
+
+--
+-- Name: COLUMN queue_changes.due_from; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_changes.due_from IS 'None of those rows that became pending is due earlier.';
 
 
 --
@@ -5436,9 +5468,11 @@ CREATE TABLE postrider.queue_depth_snapshot (
     snap pg_snapshot NOT NULL,
     at timestamp with time zone NOT NULL,
     oldest_due_at timestamp with time zone,
-    looked_from timestamp with time zone[],
-    whole_at timestamp with time zone,
-    whole_took interval,
+    due_from timestamp with time zone[] DEFAULT array_fill('-infinity'::timestamp with time zone, '{64}'::integer[]) NOT NULL,
+    begin_there boolean DEFAULT false NOT NULL,
+    looked_at timestamp with time zone DEFAULT now() NOT NULL,
+    next_lane smallint DEFAULT 0 NOT NULL,
+    owed interval DEFAULT '00:00:00'::interval NOT NULL,
     forgotten_below xid8 DEFAULT '0'::xid8 NOT NULL,
     CONSTRAINT queue_depth_snapshot_one_check CHECK (one)
 )
@@ -5481,24 +5515,38 @@ COMMENT ON COLUMN postrider.queue_depth_snapshot.oldest_due_at IS 'The oldest du
 
 
 --
--- Name: COLUMN queue_depth_snapshot.looked_from; Type: COMMENT; Schema: postrider; Owner: -
+-- Name: COLUMN queue_depth_snapshot.due_from; Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON COLUMN postrider.queue_depth_snapshot.looked_from IS 'For each lane: nothing that was due then is older, but what was held.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.whole_at; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.whole_at IS 'When the lanes were last looked through from their beginnings.';
+COMMENT ON COLUMN postrider.queue_depth_snapshot.due_from IS 'For each lane: nothing that is pending was due earlier.';
 
 
 --
--- Name: COLUMN queue_depth_snapshot.whole_took; Type: COMMENT; Schema: postrider; Owner: -
+-- Name: COLUMN queue_depth_snapshot.begin_there; Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON COLUMN postrider.queue_depth_snapshot.whole_took IS 'How long that took.';
+COMMENT ON COLUMN postrider.queue_depth_snapshot.begin_there IS 'Workers sweep a lane from there: before it there is too much that cannot be vacuumed.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.looked_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.looked_at IS 'When that was found.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.next_lane; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.next_lane IS 'Which lane is to be looked through from its beginning next.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.owed; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.owed IS 'The time that this has taken of late and has not been waited for.';
 
 
 --
