@@ -12,8 +12,8 @@ use super::close::Close;
 use super::hub::Hub;
 use super::sidecar::Sidecar;
 use crate::causes::Causes;
-use crate::db::Database;
 use crate::db::consumers::{Consumer, Position};
+use crate::db::{Database, answered};
 
 /// From writing to writing.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -31,6 +31,22 @@ pub(super) struct Acks {
     writing: tokio::sync::Mutex<()>,
     /// By instance and name, the generation and the connection of those who are connected here.
     holders: Mutex<Holders>,
+}
+
+/// Positions on their way to the database. Those that do not arrive are to be written again, also where whoever was about to do
+/// it has been given up: a client that hung up while it was being let in.
+struct Taken<'a> {
+    acks: &'a Acks,
+    pending: HashMap<Consumer, (u64, String)>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.acks.pending();
+        for (consumer, position) in std::mem::take(&mut self.pending) {
+            waiting.entry(consumer).or_insert(position);
+        }
+    }
 }
 
 impl Acks {
@@ -83,17 +99,21 @@ impl Acks {
     /// Writes what there is. What the database does not take stays.
     pub(super) async fn flush(&self, database: &Database, hub: &Hub) {
         let _writing = self.writing.lock().await;
-        let pending = std::mem::take(&mut *self.pending());
-        if pending.is_empty() {
+        let mut taken = Taken {
+            acks: self,
+            pending: std::mem::take(&mut *self.pending()),
+        };
+        if taken.pending.is_empty() {
             return;
         }
-        let positions: Vec<Position<'_>> = pending
+        let positions: Vec<Position<'_>> = taken
+            .pending
             .iter()
             .map(|(consumer, (_, cursor))| Position { consumer, cursor })
             .collect();
-        match database.save_positions(&positions).await {
+        match answered(database.save_positions(&positions)).await {
             Ok(saved) => {
-                for (consumer, (connection, _)) in pending {
+                for (consumer, (connection, _)) in std::mem::take(&mut taken.pending) {
                     if !saved.contains(&(consumer.instance, consumer.name.clone())) {
                         hub.close(connection, Close::Replaced);
                     }
@@ -101,10 +121,6 @@ impl Acks {
             }
             Err(error) => {
                 tracing::warn!(error = %Causes(&error), "positions of consumers could not be written; trying again");
-                let mut waiting = self.pending();
-                for (consumer, position) in pending {
-                    waiting.entry(consumer).or_insert(position);
-                }
             }
         }
     }
