@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::dispatch::Dispatch;
 use crate::causes::Causes;
-use crate::db::queue::GivingBack;
+use crate::db::queue::{Due, GivingBack};
 use crate::db::{Database, Error};
 use crate::metrics::{Metrics, ReturnReason};
 
@@ -44,7 +44,7 @@ pub(super) async fn drain(
     let mut waiting: Vec<_> = dispatch
         .close()
         .into_iter()
-        .map(|lease| (lease, None))
+        .map(|lease| (lease, Due::AsItWas))
         .collect();
     waiting.extend(dispatch.take_returning());
     if !waiting.is_empty() {

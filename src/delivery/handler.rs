@@ -14,6 +14,8 @@ use crate::model::{Attempt, Channel, Delivery, Destination, Parcel, Resolution, 
 
 /// Leases that may expire over a delivery before it is buried: whatever it does to its workers, it stops doing.
 pub(super) const CRASHES_MAX: u32 = 10;
+/// From so many on it is tried when no other such delivery is: those that were held by the same workers are not buried for it.
+pub(super) const CRASHES_SUSPECT: u32 = 3;
 
 /// What an attempt needs beside its job.
 #[derive(Debug)]

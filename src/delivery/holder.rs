@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::db::queue::GivingBack;
+use crate::db::queue::{Due, GivingBack};
 use crate::db::{Database, Error};
 use crate::metrics::{Metrics, ReturnReason};
 use crate::model::Lease;
@@ -29,7 +29,7 @@ impl Holder {
         self.database.mark_held(&endpoints).await?;
         let leases: Vec<_> = claimed
             .iter()
-            .map(|(lease, _)| (*lease, Some(AGAIN)))
+            .map(|(lease, _)| (*lease, Due::SetAside(AGAIN)))
             .collect();
         let locked = self.database.give_back(&leases).await?.locked;
         self.metrics

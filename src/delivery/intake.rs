@@ -8,15 +8,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::dispatch::{Dispatch, Job};
-use super::handler::{CRASHES_MAX, buried};
+use super::handler::{CRASHES_MAX, CRASHES_SUSPECT, buried};
 use super::lanes::{Lanes, Looked, Plan};
 use super::roster::{Roster, Whereabouts};
 use super::{Settings, holder::Holder};
 use crate::causes::Causes;
 use crate::channels::Class;
-use crate::db::queue::ClaimRequest;
+use crate::db::queue::{ClaimRequest, Due, GivingBack};
 use crate::db::{Database, Error, answered};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, ReturnReason};
 use crate::model::{Attempt, Delivery, Lease};
 
 /// How far back the fresh end of a lane is read again: longer than most transactions take from their start to their commit.
@@ -46,6 +46,17 @@ pub(super) struct Brought {
     pub(super) something: bool,
     /// Whether there is more at a fresh end.
     pub(super) more: bool,
+}
+
+/// What was claimed, sorted.
+#[derive(Debug, Default)]
+struct Sorted {
+    /// What can go.
+    jobs: Vec<Job>,
+    /// What is to be held, each with its endpoint.
+    held: Vec<(Lease, i64)>,
+    /// What workers have died over, and is to wait for its turn.
+    suspects: Vec<GivingBack>,
 }
 
 /// How long to wait after an error.
@@ -133,12 +144,21 @@ impl Intake {
     async fn hand_on(&self, deliveries: Vec<Delivery>, claimed_at: Instant) -> Result<(), Error> {
         let mut roster = self.roster.lock().await;
         if let Err(error) = roster.prepare(&self.database, &deliveries).await {
-            self.give_up(deliveries.iter().map(|delivery| delivery.lease))
+            self.give_up(in_place(deliveries.iter().map(|delivery| delivery.lease)))
                 .await;
             return Err(error);
         }
-        let held = self.accept(&roster, deliveries, claimed_at);
+        let sorted = self.sort(&roster, deliveries, claimed_at);
         drop(roster);
+        if !sorted.suspects.is_empty() {
+            let returns = self.metrics.lease.returns.of(ReturnReason::Suspect);
+            returns.increment(sorted.suspects.len() as u64);
+            // Before anything starts that may end this process.
+            self.give_up(sorted.suspects).await;
+        }
+        self.dispatch
+            .push(sorted.jobs, claimed_at + self.settings.lease);
+        let held = sorted.held;
         if held.is_empty() {
             return Ok(());
         }
@@ -146,7 +166,8 @@ impl Intake {
             Ok(locked) => self.dispatch.return_later(locked),
             Err(error) => {
                 // Only these: the others are on their way.
-                self.give_up(held.into_iter().map(|(lease, _)| lease)).await;
+                self.give_up(in_place(held.into_iter().map(|(lease, _)| lease)))
+                    .await;
                 return Err(error);
             }
         }
@@ -154,30 +175,25 @@ impl Intake {
     }
 
     /// We hold leases that we cannot use; the next best thing is to let others have them now.
-    async fn give_up(&self, leases: impl Iterator<Item = Lease>) {
-        let leases: Vec<_> = leases.map(|lease| (lease, None)).collect();
+    async fn give_up(&self, leases: Vec<GivingBack>) {
         match self.database.give_back(&leases).await {
             Ok(given) => self.dispatch.return_later(given.locked),
             Err(error) => {
-                tracing::warn!(error = %Causes(&error), "cannot give back claimed deliveries; their leases will expire");
+                tracing::warn!(error = %Causes(&error), "cannot give back claimed deliveries; trying again until their leases expire");
+                self.dispatch.return_later(leases);
             }
         }
     }
 
-    /// Sorts what was claimed: what can go, what cannot ever go; answers with what is to be held, each with its endpoint.
-    fn accept(
-        &self,
-        roster: &Roster,
-        deliveries: Vec<Delivery>,
-        claimed_at: Instant,
-    ) -> Vec<(Lease, i64)> {
-        let mut jobs = Vec::with_capacity(deliveries.len());
-        let mut held = Vec::new();
+    /// Sorts what was claimed, and ends what cannot ever go.
+    fn sort(&self, roster: &Roster, deliveries: Vec<Delivery>, claimed_at: Instant) -> Sorted {
+        let mut sorted = Sorted {
+            jobs: Vec::with_capacity(deliveries.len()),
+            ..Sorted::default()
+        };
         for delivery in deliveries {
-            if delivery.crashes > 0 {
-                self.metrics.lease.expiries.increment(1);
-            }
             if delivery.crashes >= CRASHES_MAX {
+                self.metrics.lease.expiries.increment(1);
                 self.bury(
                     &delivery,
                     Class::Crash,
@@ -187,7 +203,22 @@ impl Intake {
             }
             match roster.find(&delivery) {
                 Whereabouts::Known(to, schedule, timeout, in_flight_max) => {
-                    jobs.push(Job {
+                    if delivery.crashes >= CRASHES_SUSPECT {
+                        if let Some(wait) = self.dispatch.turn_of_suspect(delivery.lease) {
+                            sorted.suspects.push((delivery.lease, Due::After(wait)));
+                            continue;
+                        }
+                        tracing::warn!(
+                            delivery.id = delivery.lease.delivery,
+                            delivery.endpoint_id,
+                            workers = delivery.crashes,
+                            "so many workers have died or stopped while they held this delivery; it is tried once more, and no other such beside it"
+                        );
+                    }
+                    if delivery.crashes > 0 {
+                        self.metrics.lease.expiries.increment(1);
+                    }
+                    sorted.jobs.push(Job {
                         delivery,
                         to,
                         schedule,
@@ -196,7 +227,9 @@ impl Intake {
                         claimed_at,
                     });
                 }
-                Whereabouts::Held(endpoint) => held.push((delivery.lease, endpoint.id)),
+                Whereabouts::Held(endpoint) => {
+                    sorted.held.push((delivery.lease, endpoint.id));
+                }
                 Whereabouts::Gone => self.bury(
                     &delivery,
                     Class::Configuration,
@@ -205,8 +238,7 @@ impl Intake {
                 Whereabouts::Unusable(why) => self.bury(&delivery, Class::Configuration, why),
             }
         }
-        self.dispatch.push(jobs, claimed_at + self.settings.lease);
-        held
+        sorted
     }
 
     /// Ends a delivery without an attempt.
@@ -214,4 +246,9 @@ impl Intake {
         self.metrics.delivery.dead_letters.increment(1);
         let _ = self.completer.send(buried(delivery, class, why));
     }
+}
+
+/// To be given back as they were.
+fn in_place(leases: impl Iterator<Item = Lease>) -> Vec<GivingBack> {
+    leases.map(|lease| (lease, Due::AsItWas)).collect()
 }

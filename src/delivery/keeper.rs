@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::dispatch::Dispatch;
 use crate::causes::Causes;
 use crate::channels::WallClock;
+use crate::db::queue::{Due, GivingBack};
 use crate::db::{Database, Error, answered};
 use crate::metrics::{BreakerState, Metrics, ReturnReason};
 use crate::model::Lease;
@@ -29,7 +30,7 @@ pub(super) struct Keeper {
     pub(super) lease: Duration,
     pub(super) clock: Arc<WallClock>,
     /// What is to be given back once the database can be reached.
-    pub(super) unreturned: Vec<(Lease, Option<Duration>)>,
+    pub(super) unreturned: Vec<GivingBack>,
 }
 
 impl Keeper {
@@ -57,7 +58,10 @@ impl Keeper {
         let (extend, give_up) = self.dispatch.expiring(self.lease / 2, PATIENCE);
         self.will_return(
             ReturnReason::Limit,
-            give_up.into_iter().map(|lease| (lease, None)).collect(),
+            give_up
+                .into_iter()
+                .map(|lease| (lease, Due::AsItWas))
+                .collect(),
         );
         self.will_return(ReturnReason::Breaker, self.dispatch.take_held_back());
         self.unreturned.extend(self.dispatch.take_returning());
@@ -122,7 +126,7 @@ impl Keeper {
     }
 
     /// Notes what is to be given back.
-    fn will_return(&mut self, reason: ReturnReason, leases: Vec<(Lease, Option<Duration>)>) {
+    fn will_return(&mut self, reason: ReturnReason, leases: Vec<GivingBack>) {
         self.metrics
             .lease
             .returns

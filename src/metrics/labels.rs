@@ -132,13 +132,21 @@ pub enum ReturnReason {
     Breaker,
     /// Its endpoint is paused, disabled, or its secret cannot be opened.
     Held,
+    /// Workers died over it, and another such delivery is being tried.
+    Suspect,
     /// The worker is shutting down.
     Shutdown,
 }
 
 impl Label for ReturnReason {
     const KEY: &'static str = "reason";
-    const ALL: &'static [Self] = &[Self::Limit, Self::Breaker, Self::Held, Self::Shutdown];
+    const ALL: &'static [Self] = &[
+        Self::Limit,
+        Self::Breaker,
+        Self::Held,
+        Self::Suspect,
+        Self::Shutdown,
+    ];
 
     fn index(self) -> usize {
         self as usize
@@ -149,6 +157,7 @@ impl Label for ReturnReason {
             Self::Limit => "limit",
             Self::Breaker => "breaker",
             Self::Held => "held",
+            Self::Suspect => "suspect",
             Self::Shutdown => "shutdown",
         }
     }

@@ -15,8 +15,29 @@ pub(super) use complete::storable;
 /// Rows set aside or released by one statement, as it stands in `hold.sql` and `release.sql`.
 pub const HELD_BATCH: u64 = 5000;
 
-/// A delivery to be given back, and after which wait it is due; none: as it was.
-pub type GivingBack = (Lease, Option<Duration>);
+/// When a delivery that is given back is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// When it was.
+    AsItWas,
+    /// After a wait.
+    After(Duration),
+    /// After a wait, or when what is set aside for its target is released.
+    SetAside(Duration),
+}
+
+impl Due {
+    /// The wait (s).
+    fn wait_s(self) -> Option<f64> {
+        match self {
+            Self::AsItWas => None,
+            Self::After(wait) | Self::SetAside(wait) => Some(wait.as_secs_f64()),
+        }
+    }
+}
+
+/// A delivery to be given back.
+pub type GivingBack = (Lease, Due);
 
 /// What became of deliveries that were given back.
 #[derive(Debug, Default)]
@@ -62,7 +83,13 @@ impl Database {
             .bind(
                 leases
                     .iter()
-                    .map(|(_, wait)| wait.map(|wait| wait.as_secs_f64()))
+                    .map(|(_, due)| due.wait_s())
+                    .collect::<Vec<_>>(),
+            )
+            .bind(
+                leases
+                    .iter()
+                    .map(|(_, due)| matches!(due, Due::SetAside(_)))
                     .collect::<Vec<_>>(),
             )
             .fetch_all(self.pool())

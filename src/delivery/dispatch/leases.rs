@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::Dispatch;
 use super::state::Stage;
 use super::target::Target;
-use crate::db::queue::GivingBack;
+use crate::db::queue::{Due, GivingBack};
 use crate::delivery::breaker::BreakerState;
 use crate::model::Lease;
 
@@ -50,7 +50,7 @@ impl Dispatch {
     }
 
     /// Takes what waits for targets whose breaker is open, with how long it is to be left alone.
-    pub(in crate::delivery) fn take_held_back(&self) -> Vec<(Lease, Option<Duration>)> {
+    pub(in crate::delivery) fn take_held_back(&self) -> Vec<GivingBack> {
         let now = Instant::now();
         let mut state = self.lock();
         let mut back = Vec::new();
@@ -67,7 +67,7 @@ impl Dispatch {
                     target
                         .waiting
                         .iter()
-                        .map(|job| (job.delivery.lease, Some(until - now))),
+                        .map(|job| (job.delivery.lease, Due::SetAside(until - now))),
                 );
             }
         }
@@ -78,6 +78,11 @@ impl Dispatch {
         }
         state.wake();
         back
+    }
+
+    /// Whether a delivery over which workers have died may be tried now; else after which wait to ask again.
+    pub(in crate::delivery) fn turn_of_suspect(&self, lease: Lease) -> Option<Duration> {
+        self.lock().suspects.turn_of(lease, Instant::now())
     }
 
     /// Notes what could not be given back yet, because somebody has it locked: the keeper tries again.

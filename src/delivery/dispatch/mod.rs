@@ -9,6 +9,7 @@
 mod leases;
 mod standing;
 mod state;
+mod suspects;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -189,6 +190,7 @@ impl Dispatch {
     pub(super) fn settled(&self, leases: impl IntoIterator<Item = Lease>) {
         let mut state = self.lock();
         for lease in leases {
+            state.suspects.ended(lease);
             if let Some(held) = state.held.remove(&lease) {
                 state.bytes -= held.bytes;
                 if held.stage == Stage::Finished {

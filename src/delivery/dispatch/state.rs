@@ -5,6 +5,7 @@ use std::task::Waker;
 
 use tokio::time::Instant;
 
+use super::suspects::Suspects;
 use super::target::Target;
 use super::{Job, RESERVE};
 use crate::backoff::Progress;
@@ -32,6 +33,7 @@ pub(super) struct State {
     pub(super) unsettled: u32,
     /// What somebody had locked when it was to be given back.
     pub(super) returning: Vec<GivingBack>,
+    pub(super) suspects: Suspects,
     pub(super) wakers: Vec<Waker>,
     pub(super) closed: bool,
 }
@@ -157,6 +159,7 @@ impl State {
                 targets.push(held.target);
                 self.bytes -= held.bytes;
                 self.held.remove(lease);
+                self.suspects.ended(*lease);
             }
         }
         targets.sort_unstable();

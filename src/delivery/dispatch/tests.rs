@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 
 use super::*;
 use crate::channels::{Class, Failure, Outcome, Receipt, Retry, Verdict};
+use crate::db::queue::Due;
 use crate::model::{Channel, Resolution};
 
 const LEASE: Duration = Duration::from_secs(90);
@@ -188,7 +189,7 @@ async fn an_open_breaker_holds_its_target_and_gives_back_what_waited() {
     assert_eq!(back.len(), 20);
     assert!(
         back.iter()
-            .all(|(_, wait)| *wait == Some(Duration::from_secs(30)))
+            .all(|(_, wait)| *wait == Due::SetAside(Duration::from_secs(30)))
     );
     tokio::time::advance(Duration::from_secs(30)).await;
     assert!(dispatch.busy().is_empty());

@@ -1,15 +1,24 @@
 //! One bad row, event or endpoint never stops the others.
 
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
+
+use nix::sys::signal::{Signal, raise};
 
 use postrider::channels::{Channel, Outcome, Webhook};
 use postrider::db::{Database, Purpose};
 use postrider::model::Parcel;
+use sqlx::ConnectOptions;
 
 use crate::support::app::TestApp;
 use crate::support::receiver::{Answer, Receiver};
 use crate::support::wait::{PATIENCE, until};
+use crate::support::worker::WorkerBuilder;
+
+/// Where the worker that kills itself finds its database; also what makes it one.
+const DATABASE: &str = "IT_POISON_DATABASE";
 
 #[tokio::test]
 async fn rows_with_values_from_beyond_any_calendar_or_count_stop_nobody() {
@@ -334,4 +343,101 @@ async fn a_payload_that_panics_its_handler_ends_as_a_dead_letter_and_disturbs_no
                 .is_some_and(|detail| detail.contains("on purpose"))
     }));
     app.finish([worker]).await;
+}
+
+/// A channel with a payload that ends its process, as one that exhausts its memory does.
+#[derive(Debug)]
+struct Mortal(Webhook);
+
+impl Channel for Mortal {
+    async fn deliver(&self, parcel: &Parcel) -> Outcome {
+        if parcel.event_type == "order.bomb" {
+            raise(Signal::SIGKILL).unwrap();
+        }
+        self.0.deliver(parcel).await
+    }
+}
+
+#[tokio::test]
+#[ignore = "not a test: the worker that the test below starts"]
+async fn a_worker_that_is_mortal() {
+    let Ok(database) = std::env::var(DATABASE) else {
+        return;
+    };
+    let _worker = WorkerBuilder::new(database.parse().unwrap())
+        .set("worker.timeout_ms", 1000)
+        .set("worker.lease_s", 3)
+        .faulty(|webhook| Arc::new(Mortal(webhook)))
+        .start()
+        .await;
+    std::future::pending().await
+}
+
+/// One that ends with the test.
+struct MortalWorker(Child);
+
+impl MortalWorker {
+    fn start(app: &TestApp) -> Self {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--ignored",
+                "--exact",
+                "delivery::poison::a_worker_that_is_mortal",
+            ])
+            .env(DATABASE, app.options().to_url_lossy().to_string())
+            .stdout(Stdio::null())
+            .spawn();
+        Self(child.unwrap())
+    }
+}
+
+impl Drop for MortalWorker {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_payload_that_kills_its_workers_ends_as_a_dead_letter_and_nobody_is_buried_with_it() {
+    let app = TestApp::start().await;
+    let shop = app
+        .endpoint("shop")
+        .answering(Answer::ok().after(Duration::from_millis(100)))
+        .max_in_flight(50)
+        .create()
+        .await;
+    // It is the first of its lane each time.
+    app.emit("order.bomb", "{}").await;
+    let mut events = app.emit_many(100).await;
+    let held = "select count(*) from postrider.webhook_queue where lease_token is not null";
+    let mut worker = MortalWorker::start(&app);
+    let (mut killed, mut lost_at_most) = (0, 0);
+    until("nothing is pending", 3 * PATIENCE, async || {
+        if let Some(status) = worker.0.try_wait().unwrap() {
+            assert_eq!(status.signal(), Some(Signal::SIGKILL as i32));
+            killed += 1;
+            lost_at_most += app.value::<i64>(held).await;
+            events.extend(app.emit_many(5).await);
+            worker = MortalWorker::start(&app);
+        }
+        app.count("pending").await == 0
+    })
+    .await;
+    let twice = app.assert_seen(&shop, &events);
+    println!(
+        "{killed} workers died, {twice} of {} delivered twice",
+        events.len()
+    );
+    assert_eq!(killed, 10);
+    assert!(
+        i64::try_from(twice).unwrap() <= lost_at_most,
+        "{twice} duplicates, and at most {lost_at_most} were held by those that died"
+    );
+    let failed = "select event_type from postrider.webhook_queue where status = 'failed'";
+    // The only one.
+    assert_eq!(app.count("failed").await, 1);
+    assert_eq!(app.value::<String>(failed).await, "order.bomb");
+    drop(worker);
+    app.finish([]).await;
 }

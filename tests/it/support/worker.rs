@@ -38,7 +38,7 @@ pub(crate) struct WorkerBuilder {
 pub(crate) type Fault = fn(Webhook) -> Arc<dyn AnyChannel>;
 
 impl WorkerBuilder {
-    pub(super) fn new(options: PgConnectOptions) -> Self {
+    pub(crate) fn new(options: PgConnectOptions) -> Self {
         let worker = Self {
             options,
             settings: BTreeMap::new(),
