@@ -195,10 +195,13 @@ create table postrider.queue_depth_snapshot (
 , at timestamptz not null
 , oldest_due_at timestamptz
 , due_from timestamptz[] not null default array_fill(timestamptz '-infinity', '{64}')
-, begin_there boolean not null default false
+, oldest_due timestamptz[] not null default array_fill(null::timestamptz, '{64}')
+, queued_since timestamptz
 , looked_at timestamptz not null default now()
+, next_whole smallint not null default 0
 , next_lane smallint not null default 0
 , owed interval not null default '0'
+, cut_short integer not null default 0
 , forgotten_below xid8 not null default '0'
 ) with (fillfactor = 50);
 comment on table postrider.queue_depth_snapshot is 'One row: the snapshot up to which queue_depth is exact.';
@@ -206,10 +209,13 @@ comment on column postrider.queue_depth_snapshot.one is 'Always true: there is o
 comment on column postrider.queue_depth_snapshot.snap is 'Everything visible in it has been added up.';
 comment on column postrider.queue_depth_snapshot.at is 'When it was taken.';
 comment on column postrider.queue_depth_snapshot.oldest_due_at is 'The oldest due row that nobody held then, and that did not wait for an endpoint which is paused or does not answer.';
-comment on column postrider.queue_depth_snapshot.due_from is 'For each lane: nothing that is pending was due earlier.';
-comment on column postrider.queue_depth_snapshot.begin_there is 'Workers sweep a lane from there: before it there is too much that cannot be vacuumed.';
-comment on column postrider.queue_depth_snapshot.looked_at is 'When that was found.';
-comment on column postrider.queue_depth_snapshot.next_lane is 'Which lane is to be looked through from its beginning next.';
-comment on column postrider.queue_depth_snapshot.owed is 'The time that this has taken of late and has not been waited for.';
+comment on column postrider.queue_depth_snapshot.due_from is 'For each lane: as of the last look nothing pending was due earlier.';
+comment on column postrider.queue_depth_snapshot.oldest_due is 'For each lane: what oldest_due_at is the oldest of.';
+comment on column postrider.queue_depth_snapshot.queued_since is 'Nothing that was queued since the last look is due earlier.';
+comment on column postrider.queue_depth_snapshot.looked_at is 'When that look began.';
+comment on column postrider.queue_depth_snapshot.next_whole is 'Which lane is to be looked at from its beginning next.';
+comment on column postrider.queue_depth_snapshot.next_lane is 'Which of the others is to be looked at first.';
+comment on column postrider.queue_depth_snapshot.owed is 'Time spent on looking from beginnings that has not been made up for by waiting.';
+comment on column postrider.queue_depth_snapshot.cut_short is 'In how many looks in a row not all lanes were looked at from their beginnings; from three on workers begin to sweep at due_from.';
 comment on column postrider.queue_depth_snapshot.forgotten_below is 'Deltas of transactions below this one have been deleted.';
 insert into postrider.queue_depth_snapshot (snap, at) values (pg_current_snapshot(), now());

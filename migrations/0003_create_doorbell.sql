@@ -111,6 +111,10 @@ begin
   if new.endpoint_id is null then perform postrider.check_row(new); end if;
   new.target := coalesce(new.endpoint_id, -1 - (hashtextextended(new.instance_name || chr(31) || new.url, 0) & 4611686018427387903));
   new.lane := hashint8(new.target) & 63;
+  if new.lane <> old.lane and new.status = 'pending' then
+    -- No more rows than before, and yet one that is new to its lane.
+    insert into postrider.queue_changes (channel, status, change, due_from) values (new.channel, 'pending', 0, least(new.next_retry_at, now()));
+  end if;
   if new.auth_header is not null and new.auth_header not like 'sealed:%' then
     insert into postrider.unsealed_rows (delivery_id) values (new.id);
   end if;

@@ -58,14 +58,26 @@ comment on function postrider.bury_pending(bigint, text) is 'Moves what is pendi
 
 create function postrider.delete_instance(name text) returns boolean
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  captured text;
 begin
+  begin
+    captured := postrider.captures_naming(name);
+  exception when others then
+    captured := null; -- a capture that somebody has changed by hand keeps nobody from deleting
+  end;
   perform postrider.bury_pending(e.id, 'the instance was deleted')
   from postrider.instances i join postrider.endpoints e on e.instance_id = i.id
   where i.name = delete_instance.name and e.channel = 'webhook';
   delete from postrider.instances i where i.name = delete_instance.name;
-  return found;
+  if not found then return false; end if;
+  if captured is not null then
+    raise warning using message = format('postrider.delete_instance: captures name %L, which is gone, and what writes to %s may fail now', name, captured),
+      hint = 'Create it again, or end the capture: select postrider.uncapture(''table'').';
+  end if;
+  return true;
 end $$;
-comment on function postrider.delete_instance(text) is 'Deletes an instance and its endpoints; what is pending for them goes to the dead letters. False when there is none.';
+comment on function postrider.delete_instance(text) is 'Deletes an instance and its endpoints; what is pending for them goes to the dead letters. False when there is none. Warns of captures that name it.';
 
 create function postrider.endpoint_of(instance text, label text) returns bigint
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -322,78 +334,98 @@ end $$;
 comment on function postrider.replay(bigint, timestamptz, timestamptz) is
   'Queues again every event since a time that the endpoint wants, whether it had it or not; returns how many. As far back as retention keeps events, without a limit.';
 
--- What waits for an endpoint that is paused or does not answer is not late. Sixteen rows of each lane are looked at. Where all of
+-- What waits for an endpoint that is paused or does not answer is not late. Sixteen rows of a lane are looked at. Where all of
 -- them wait for such endpoints, so may a million more: then eight are looked at from each of three later moments on, and the
--- oldest of those stands for what lies between. Of a lane where that finds nobody else either nothing is said. (0.6 ms with ten
--- million rows due; 10 ms where all endpoints fail.)
---
--- Lanes are looked through from their beginnings, but for no more than a fiftieth of the time: behind a transaction that is held
--- open nothing can be vacuumed, and all that was delivered since lies there. (After three minutes of it this took 3 s, every 2 s.)
--- When not all have had their turn, a lane is looked at from its oldest delivery of the last time on, held or not, or from the
--- start of a transaction that has queued something since. So what another moment is written to by hand, in the past, may be found
--- late then, and nothing else. Workers begin there too: a sweep from the beginnings had left 2,000 deliveries/s of 11,000.
-create function postrider.look_for_oldest_due(queued_since timestamptz) returns void
+-- oldest of those stands for what lies between. Of a lane where that finds nobody else either nothing is said.
+create function postrider.look_at_lane(lane_number smallint, since timestamptz, out first_at timestamptz, out oldest_at timestamptz)
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  select q.next_retry_at into first_at from postrider.webhook_queue q
+  where q.status = 'pending' and q.lane = lane_number and q.next_retry_at >= since and q.next_retry_at <= now()
+  order by q.next_retry_at, q.id limit 1;
+  if first_at is null then return; end if;
+  oldest_at := coalesce(
+    (select due.next_retry_at from (
+       select q.next_retry_at, q.id, q.endpoint_id from postrider.webhook_queue q
+       where q.status = 'pending' and q.lane = lane_number and q.next_retry_at >= first_at and q.next_retry_at <= now()
+         and (q.lease_until is null or q.lease_until < now())
+       order by q.next_retry_at, q.id limit 16
+     ) due
+     where (select e.state = 'enabled' and not exists (select from postrider.endpoint_health h where h.endpoint_id = e.id and h.failing_since is not null)
+            from postrider.endpoints e where e.id = due.endpoint_id) is not false
+     order by due.next_retry_at, due.id limit 1)
+  , (select min(due.next_retry_at) from (
+       select seen.endpoint_id, min(seen.next_retry_at) as next_retry_at
+       from (values (now() - interval '1 day'), (now() - interval '1 hour'), (now() - interval '10 minutes')) as m(moment) cross join lateral (
+         select q.next_retry_at, q.endpoint_id from postrider.webhook_queue q
+         where q.status = 'pending' and q.lane = lane_number and q.next_retry_at >= greatest(m.moment, first_at) and q.next_retry_at <= now()
+           and (q.lease_until is null or q.lease_until < now())
+         order by q.next_retry_at, q.id limit 8
+       ) seen group by seen.endpoint_id
+     ) due
+     where (select e.state = 'enabled' and not exists (select from postrider.endpoint_health h where h.endpoint_id = e.id and h.failing_since is not null)
+            from postrider.endpoints e where e.id = due.endpoint_id) is not false));
+end $$;
+comment on function postrider.look_at_lane(smallint, timestamptz) is
+  'In a lane, from a moment on: the oldest delivery that is due, and the oldest that nobody holds and whose endpoint answers. Internal.';
+
+-- Lanes are looked at from their beginnings, in turn, for no more than a fiftieth of the time: behind a transaction that is held
+-- open nothing can be vacuumed, and all that was delivered since lies there. (After three minutes all lanes together took 3 s.)
+-- The others are looked at from their oldest delivery of the last time on, whether it was held or not, or from the start of a
+-- transaction that has queued something since. That is where workers begin to sweep as well: sweeps from the beginnings of the
+-- lanes had left 2,000 deliveries/s of 11,000. Only a row whose time somebody sets back by hand may be found late.
+create function postrider.look_for_oldest_due() returns void
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
-  started timestamptz := clock_timestamp();
   last record;
-  starts timestamptz[];
-  debt interval;
-  whole boolean;
-  skipped integer;
-  lane_number smallint;
+  started timestamptz;
   begun timestamptz;
-  first_at timestamptz;
-  oldest timestamptz;
+  debt interval;
+  starts timestamptz[];
+  oldest timestamptz[];
+  found record;
+  lane integer;
+  whole_until integer;
+  stopped_at integer;
 begin
-  select s.due_from, s.looked_at, s.next_lane, s.owed into last from postrider.queue_depth_snapshot s;
-  starts := last.due_from;
-  debt := greatest(last.owed - (started - last.looked_at) / 50, '0');
-  for turn in 0 .. 63 loop
-    lane_number := (last.next_lane + turn) % 64;
-    begun := clock_timestamp();
-    -- Called every 2 s, so what takes 40 ms is done each time.
-    whole := debt < interval '40 milliseconds';
-    select q.next_retry_at into first_at from postrider.webhook_queue q
-    where q.status = 'pending' and q.lane = lane_number and q.next_retry_at <= now()
-      and q.next_retry_at >= case when whole then '-infinity' else least(starts[lane_number + 1], queued_since) end
-    order by q.next_retry_at, q.id limit 1;
-    if first_at is not null then
-      oldest := least(oldest, coalesce(
-        (select due.next_retry_at from (
-           select q.next_retry_at, q.id, q.endpoint_id from postrider.webhook_queue q
-           where q.status = 'pending' and q.lane = lane_number and q.next_retry_at >= first_at and q.next_retry_at <= now()
-             and (q.lease_until is null or q.lease_until < now())
-           order by q.next_retry_at, q.id limit 16
-         ) due
-         where (select e.state = 'enabled' and not exists (select from postrider.endpoint_health h where h.endpoint_id = e.id and h.failing_since is not null)
-                from postrider.endpoints e where e.id = due.endpoint_id) is not false
-         order by due.next_retry_at, due.id limit 1)
-      , (select min(due.next_retry_at) from (
-           select seen.endpoint_id, min(seen.next_retry_at) as next_retry_at
-           from (values (now() - interval '1 day'), (now() - interval '1 hour'), (now() - interval '10 minutes')) as m(moment) cross join lateral (
-             select q.next_retry_at, q.endpoint_id from postrider.webhook_queue q
-             where q.status = 'pending' and q.lane = lane_number and q.next_retry_at >= greatest(m.moment, first_at) and q.next_retry_at <= now()
-               and (q.lease_until is null or q.lease_until < now())
-             order by q.next_retry_at, q.id limit 8
-           ) seen group by seen.endpoint_id
-         ) due
-         where (select e.state = 'enabled' and not exists (select from postrider.endpoint_health h where h.endpoint_id = e.id and h.failing_since is not null)
-                from postrider.endpoints e where e.id = due.endpoint_id) is not false)));
-    end if;
-    -- Behind the present by as much as short transactions take from their start to their commit.
-    starts[lane_number + 1] := least(first_at, now() - interval '1 second');
-    if whole then
-      debt := debt + (clock_timestamp() - begun);
+  select s.due_from, s.oldest_due, s.queued_since, s.looked_at, s.next_whole, s.next_lane, s.owed into last
+  from postrider.queue_depth_snapshot s for update;
+  started := clock_timestamp();
+  debt := greatest(last.owed - greatest(started - last.looked_at, '0') / 50, '0');
+  oldest := last.oldest_due;
+  select array_agg(least(f.at, last.queued_since) order by f.lane) into starts from unnest(last.due_from) with ordinality as f(at, lane);
+  -- First those whose turn it is to be looked at from the beginning; then the others.
+  for turn in 0 .. 127 loop
+    if turn < 64 then
+      lane := (last.next_whole + turn) % 64;
+      -- Called every 2 s, so what takes 40 ms is done each time.
+      if debt >= interval '40 milliseconds' then continue; end if;
+      whole_until := turn;
     else
-      skipped := coalesce(skipped, lane_number);
+      lane := (last.next_lane + turn) % 64;
+      if (lane - last.next_whole + 64) % 64 <= whole_until then continue; end if;
+      -- Where one transaction began so long ago that this takes long, the rest keeps its place until the next time.
+      if stopped_at is not null or clock_timestamp() - started > interval '250 milliseconds' then
+        stopped_at := coalesce(stopped_at, lane);
+        continue;
+      end if;
     end if;
+    begun := clock_timestamp();
+    select l.first_at, l.oldest_at into found
+    from postrider.look_at_lane(lane::smallint, case when turn < 64 then '-infinity' else starts[lane + 1] end) as l;
+    -- What a transaction queues that began before this and commits later brings it back.
+    starts[lane + 1] := least(found.first_at, now() - interval '1 second');
+    oldest[lane + 1] := found.oldest_at;
+    if turn < 64 then debt := debt + (clock_timestamp() - begun); end if;
   end loop;
   update postrider.queue_depth_snapshot s
-  set oldest_due_at = oldest, due_from = starts, begin_there = skipped is not null, looked_at = started
-    , next_lane = coalesce(skipped, s.next_lane), owed = debt;
+  set due_from = starts, oldest_due = oldest, oldest_due_at = (select min(o.at) from unnest(oldest) as o(at)), queued_since = null, looked_at = started
+    , next_whole = (last.next_whole + coalesce(whole_until + 1, 0)) % 64
+    , next_lane = coalesce(stopped_at, 0)
+    , owed = least(debt, interval '10 seconds')
+    , cut_short = case when whole_until = 63 then 0 else least(s.cut_short + 1, 1000) end;
 end $$;
-comment on function postrider.look_for_oldest_due(timestamptz) is 'Notes the oldest delivery that is due, held by nobody, and for an endpoint that answers, and where workers may begin. Internal.';
+comment on function postrider.look_for_oldest_due() is 'Notes the oldest delivery that is due, held by nobody, and for an endpoint that answers, and where workers may begin. Internal.';
 
 -- The one statement that brings queue_depth up to date: what became visible since the last snapshot, once each.
 create function postrider.add_up_queue_depth() returns void
@@ -401,7 +433,7 @@ create function postrider.add_up_queue_depth() returns void
 declare
   before pg_snapshot;
   present pg_snapshot;
-  queued_since timestamptz;
+  since timestamptz;
 begin
   select s.snap into before from postrider.queue_depth_snapshot s for update;
   present := pg_current_snapshot(); -- after the lock: never older than what the one before us stored
@@ -416,9 +448,8 @@ begin
     select f.channel, f.status, sum(f.change) from fresh f group by f.channel, f.status
     on conflict (channel, status) do update set rows = d.rows + excluded.rows
   )
-  select min(f.due_from) into queued_since from fresh f where f.status = 'pending' and f.change > 0;
-  update postrider.queue_depth_snapshot set snap = present, at = now();
-  perform postrider.look_for_oldest_due(queued_since);
+  select min(f.due_from) into since from fresh f where f.status = 'pending' and f.change >= 0;
+  update postrider.queue_depth_snapshot s set snap = present, at = now(), queued_since = least(s.queued_since, since);
 end $$;
 comment on function postrider.add_up_queue_depth() is 'Brings queue_depth up to date. Called by maintenance every few seconds.';
 
@@ -436,7 +467,8 @@ begin
     select c.channel, c.status, c.rows from counted c
     where not exists (select from postrider.queue_depth d where (d.channel, d.status) = (c.channel, c.status))
   )
-  update postrider.queue_depth_snapshot set snap = pg_current_snapshot(), at = now();
+  -- What went round the triggers may be due since whenever.
+  update postrider.queue_depth_snapshot set snap = pg_current_snapshot(), at = now(), queued_since = '-infinity', cut_short = 0;
 end $$;
 comment on function postrider.recount_queue() is 'Counts the queue anew, row by row: only after something went round its triggers.';
 
@@ -494,7 +526,7 @@ begin
   where p.pronamespace = 'postrider'::regnamespace and p.prokind = 'f'
     and p.proname in ('create_instance', 'create_instance_of', 'delete_instance', 'instance_token', 'set_instance_token'
       , 'set_endpoint', 'set_endpoint_state', 'delete_endpoint', 'endpoint_of', 'endpoint_url', 'rotate_signing_secret'
-      , 'queue_test', 'requeue', 'replay', 'kick', 'ring', 'check_state', 'check_row', 'capture_facts', 'capture_state');
+      , 'queue_test', 'requeue', 'replay', 'kick', 'ring', 'check_state', 'check_row', 'captures_naming', 'capture_facts', 'capture_state');
   execute format('grant execute on function %s to %I', callable, role);
 end $$;
 comment on function postrider.allow_operate(name) is 'What postrider.allow does for operate. Internal.';

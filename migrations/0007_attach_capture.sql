@@ -97,6 +97,13 @@ cross join lateral (
 ) e;
 comment on view postrider.captures is 'What is captured: table, name, operations, the expressions as they stand now, what happens on errors, whether the triggers are enabled, and the role the expressions run as.';
 
+create function postrider.captures_naming(instance text) returns text
+  language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select string_agg(distinct c.relation::text, ', ') from postrider.captures c
+  where c.instance in (quote_literal(captures_naming.instance), quote_literal(captures_naming.instance) || '::text')
+$$;
+comment on function postrider.captures_naming(text) is 'The tables whose captures name this instance as a literal; null where there are none. Internal.';
+
 create function postrider.bad_capture(argument text, problem text, remedy text) returns void
   language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin

@@ -17,6 +17,9 @@ with waiting as materialized (
     for no key update skip locked
   ) found
   limit 5000
+), told as (
+  -- That some are due from now on: a look that comes before our commit does not see them.
+  insert into postrider.queue_changes (channel, status, change) select 'webhook', 'pending', 0 where exists (select from waiting)
 )
 update postrider.webhook_queue queue
 set next_retry_at = now()

@@ -202,13 +202,20 @@ impl Named {
 impl Delete {
     async fn run(&self, session: &Session) -> anyhow::Result<()> {
         let instance = one(session, &self.name).await?;
+        let captured = session.database.captures_naming(&self.name).await?;
+        let captured = captured.map_or_else(String::new, |tables| {
+            format!(
+                "warning: captures name it, and what writes to {tables} may fail then: end them by select postrider.uncapture('table')\n"
+            )
+        });
         if !self.yes {
             bail!(
-                "this would delete instance {} and {}; pending deliveries would go to the dead letters\nhint: add --yes to do it",
+                "this would delete instance {} and {}; pending deliveries would go to the dead letters\n{captured}hint: add --yes to do it",
                 self.name,
                 counted(instance.endpoints, "endpoint", "endpoints")
             );
         }
+        eprint!("{captured}");
         let deleted = session.database.delete_instance(&self.name).await?;
         self.format.print(&json!({ "deleted": deleted }), |_| {
             format!("deleted instance {}", self.name)

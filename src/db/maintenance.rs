@@ -48,6 +48,11 @@ impl Database {
             .execute(self.pool())
             .await
             .map_err(Error::doing("add up the queue's depth"))?;
+        // Apart, so that the depth is right however long this takes.
+        sqlx::query("select postrider.look_for_oldest_due()")
+            .execute(self.pool())
+            .await
+            .map_err(Error::doing("look for the oldest due delivery"))?;
         sqlx::query(
             // What was deleted before is not looked through again: behind a transaction that is held open it is all still there.
             "-- depth.forget: deltas that every later snapshot has behind it

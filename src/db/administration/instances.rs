@@ -81,6 +81,15 @@ impl Database {
         .map_err(Error::refusal_or_doing("list instances"))
     }
 
+    /// The tables whose captures name an instance, if there are any.
+    pub async fn captures_naming(&self, name: &str) -> Result<Option<String>, Error> {
+        sqlx::query_scalar("select postrider.captures_naming($1)")
+            .bind(name)
+            .fetch_one(self.pool())
+            .await
+            .map_err(Error::doing("look for captures of the instance"))
+    }
+
     /// Deletes an instance with its endpoints. False when there is none.
     pub async fn delete_instance(&self, name: &str) -> Result<bool, Error> {
         // What was pending is moved to the dead letters, however much that is.

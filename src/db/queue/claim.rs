@@ -90,22 +90,26 @@ pub struct ClaimRequest<'a> {
 }
 
 impl Database {
-    /// Where sweeps of the lanes are to begin: nothing that is pending was due earlier. At the very start, unless too much lies there
-    /// that cannot be vacuumed.
-    pub async fn sweep_floors(&self) -> Result<[Position; LANES], Error> {
+    /// Where sweeps of the lanes are to begin, where too much lies at their beginnings that cannot be vacuumed: nothing that is
+    /// pending was due earlier. None where they may begin at the beginning.
+    pub async fn sweep_floors(&self) -> Result<Option<[Position; LANES]>, Error> {
         let found: Vec<OffsetDateTime> = sqlx::query_scalar(
-            "-- queue.floors: as maintenance found them
+            "-- queue.floors: as maintenance found them, if it is at work
             select greatest(floor.at, '4714-11-24 00:00+00 BC') from postrider.queue_depth_snapshot, unnest(due_from) with ordinality as floor(at, lane)
-            where begin_there order by floor.lane",
+            where cut_short >= 3 and looked_at between clock_timestamp() - interval '15 seconds' and clock_timestamp()
+            order by floor.lane",
         )
         .fetch_all(self.pool())
         .await
         .map_err(Error::doing("read where sweeps begin"))?;
+        if found.is_empty() {
+            return Ok(None);
+        }
         let mut floors = [Position::start(); LANES];
         for (floor, at) in floors.iter_mut().zip(found) {
             *floor = Position { at, id: i64::MIN };
         }
-        Ok(floors)
+        Ok(Some(floors))
     }
 
     /// Leases due deliveries.

@@ -6,9 +6,9 @@
 //! rest to the other. The *sweep* goes through everything that is due, from the oldest on, and starts again at the end: it drains
 //! a backlog, and finds what the fresh cursor passed, a late commit, an expired lease, a row given back in place.
 //!
-//! Nothing is read from the start over and over: with a transaction held open somewhere, that would mean wading through all
-//! that was delivered since (52,903 buffers a claim instead of 23). A sweep that starts again does so where maintenance has found
-//! that nothing pending lies before.
+//! Between sweeps nothing is read from the start: with a transaction held open somewhere, that would mean wading through all
+//! that was delivered since (52,903 buffers a claim instead of 23). Sweeps themselves then start where maintenance has found that
+//! nothing pending lies before.
 
 mod lane;
 
@@ -60,8 +60,8 @@ pub struct Lanes {
     fresh_at: Option<Instant>,
     /// When a backlog may be swept on.
     backlog_from: Option<Instant>,
-    /// Before these nothing is pending.
-    floors: [Position; LANES],
+    /// Where sweeps begin, if not at the beginnings.
+    floors: Option<[Position; LANES]>,
 }
 
 /// Windows for one claim.
@@ -110,12 +110,12 @@ impl Lanes {
             barren_from: None,
             fresh_at: None,
             backlog_from: None,
-            floors: [Position::start(); LANES],
+            floors: None,
         }
     }
 
-    /// Takes in where sweeps are to begin.
-    pub fn begin_at(&mut self, floors: [Position; LANES]) {
+    /// Takes in where sweeps are to begin; none for the beginnings.
+    pub fn begin_at(&mut self, floors: Option<[Position; LANES]>) {
         self.floors = floors;
     }
 
@@ -128,7 +128,9 @@ impl Lanes {
                 Some(self.rest_of(lane).unwrap_or(now))
             } else {
                 let swept_at = lane.swept_at?;
-                (self.looked_at > Some(swept_at)).then(|| swept_at + self.sweep_every)
+                // What was committed late lies before the floors until they are found anew, and nobody rings for that.
+                let owed = self.floors.is_some() || self.looked_at > Some(swept_at);
+                owed.then(|| swept_at + self.sweep_every)
             }
         };
         self.all.iter().filter_map(at).min()
@@ -193,7 +195,9 @@ impl Lanes {
             .chain(long_sweep)
             .map(|(index, rows)| Window {
                 lane: lane_number(index),
-                after: self.all[index].sweep.max(self.floors[index]),
+                after: self.floors.map_or(self.all[index].sweep, |floors| {
+                    self.all[index].sweep.max(floors[index])
+                }),
                 rows,
                 fresh: false,
             })

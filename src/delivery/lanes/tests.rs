@@ -263,3 +263,32 @@ fn slow_sweeps_are_made_more_seldom() {
     assert!(lanes.sweep(1000, start + Duration::from_secs(10)).is_none());
     assert!(lanes.sweep(1000, start + Duration::from_secs(20)).is_some());
 }
+
+#[test]
+fn sweeps_begin_at_the_floors_and_go_on_while_there_are_any() {
+    let mut lanes = Lanes::new();
+    let now = Instant::now();
+    let floor = |id| Position {
+        id,
+        ..Position::end()
+    };
+    lanes.begin_at(Some([floor(7); LANES]));
+    let plan = lanes.sweep(1000, now).unwrap();
+    assert!(plan.windows.iter().all(|window| window.after == floor(7)));
+    lanes.found(&plan, &nothing(), now);
+    sweep_in_vain(&mut lanes, now);
+    // Nothing was looked at since, and yet they are owed.
+    let later = now + 2 * SWEEP_EVERY;
+    assert!(sweeps_now(&lanes, later));
+    lanes.begin_at(Some([floor(3); LANES]));
+    let plan = lanes.sweep(1000, later).unwrap();
+    assert!(plan.windows.iter().all(|window| window.after == floor(3)));
+    lanes.begin_at(None);
+    lanes.found(&plan, &nothing(), later);
+    let plan = lanes.sweep(1000, later + 2 * SWEEP_EVERY).unwrap();
+    assert!(
+        plan.windows
+            .iter()
+            .all(|window| window.after == Position::start())
+    );
+}

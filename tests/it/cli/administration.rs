@@ -54,12 +54,19 @@ async fn an_instance_is_created_listed_shown_and_deleted() {
     let shown = program.run(&["instance", "show", "shop"]).await.ok();
     assert!(shown.contains("shop/default"), "{shown}");
 
+    let attach = "create table public.orders (id bigint); select postrider.capture('orders', type => 'order.paid', instance => $$'shop'$$)";
+    sqlx::raw_sql(attach)
+        .execute(&database.pool().await)
+        .await
+        .unwrap();
     let refused = program
         .run(&["instance", "delete", "shop"])
         .await
         .complaint();
     assert!(
-        refused.contains("1 endpoint;") && refused.contains("add --yes"),
+        refused.contains("1 endpoint;")
+            && refused.contains("what writes to public.orders may fail then")
+            && refused.contains("add --yes"),
         "{refused}"
     );
     program

@@ -1,12 +1,13 @@
 //! Long transactions, late commits, clocks and timestamps.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::support::app::TestApp;
 use crate::support::receiver::Answer;
-use crate::support::wait::scaled;
+use crate::support::wait::{PATIENCE, scaled, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_held_open_for_the_whole_run_holds_up_nobody() {
@@ -24,6 +25,70 @@ async fn a_transaction_held_open_for_the_whole_run_holds_up_nobody() {
     println!("{} events in {:?}", events.len(), started.elapsed());
     assert_eq!(app.assert_seen(&endpoint, &events), 0);
     held.rollback().await.unwrap();
+    app.finish(workers).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_readers_that_overlap_hold_up_nobody_not_even_what_commits_late_or_was_held_by_the_dead()
+ {
+    let app = TestApp::start().await;
+    let endpoint = app.endpoint("shop").max_in_flight(100).create().await;
+    // As after hours of it: what cannot be vacuumed takes so long to look through that it is left for later.
+    let busy = "update postrider.queue_depth_snapshot set owed = '1 hour', cut_short = 3, looked_at = now()";
+    let sweeps_begin_late = "select cut_short >= 3 from postrider.queue_depth_snapshot";
+    let (first, second) = (
+        app.pool().begin().await.unwrap(),
+        app.pool().begin().await.unwrap(),
+    );
+    let mut readers = VecDeque::from([first, second]);
+    let mut events = app.emit_many(10).await;
+    app.sql("update postrider.webhook_queue set lease_token = 1, lease_until = now() + interval '5 seconds'")
+        .await;
+    app.sql(busy).await;
+    let workers = [app.worker().start().await, app.worker().start().await];
+    let mut long = app.pool().begin().await.unwrap();
+    events.push(
+        sqlx::query_scalar("select postrider.emit('shop', 'order.paid', '{\"late\": true}')")
+            .fetch_one(&mut *long)
+            .await
+            .unwrap(),
+    );
+    for _ in 0..scaled(8) {
+        let mut reader = app.pool().begin().await.unwrap();
+        sqlx::raw_sql("set transaction isolation level repeatable read; select count(*) from postrider.webhook_queue")
+            .execute(&mut *reader)
+            .await
+            .unwrap();
+        readers.push_back(reader);
+        // There is always one, and none is there all along.
+        readers.pop_front().unwrap().rollback().await.unwrap();
+        events.extend(app.emit_many(100).await);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert!(app.value::<bool>(sweeps_begin_late).await);
+    app.counted("delivered", events.len() - 1).await;
+    // Sweeps begin behind what is not committed yet.
+    let due: String = sqlx::query_scalar("select now()::text")
+        .fetch_one(&mut *long)
+        .await
+        .unwrap();
+    let behind = format!(
+        "select min(floor) > '{due}' from postrider.queue_depth_snapshot, unnest(due_from) as floor"
+    );
+    until("sweeps begin behind it", PATIENCE, async || {
+        app.value::<bool>(&behind).await
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    long.commit().await.unwrap();
+    let committed = Instant::now();
+    app.drained().await;
+    let took = committed.elapsed();
+    println!("{took:?} after its commit");
+    assert!(took < Duration::from_secs(10), "{took:?} after its commit");
+    assert!(app.value::<bool>(sweeps_begin_late).await);
+    assert_eq!(app.assert_seen(&endpoint, &events), 0);
+    drop(readers);
     app.finish(workers).await;
 }
 

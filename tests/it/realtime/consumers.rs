@@ -94,7 +94,10 @@ async fn an_acknowledgement_on_its_way_to_the_database_counts_too() {
     acknowledge(&mut another, &first).await;
     let waits = "select count(*) from pg_stat_activity where query like '-- consumers.save%' and wait_event_type = 'Lock'
         and datname = current_database()";
-    until("it waits", PATIENCE, async || app.value::<i64>(waits).await > 0).await;
+    until("it waits", PATIENCE, async || {
+        app.value::<i64>(waits).await > 0
+    })
+    .await;
     client.leave().await;
     emit(&app, 2).await;
     let returning = async {

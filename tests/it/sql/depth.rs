@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
-use postrider::db::queue::Position;
 use postrider::db::{Database, Purpose};
 use rand::RngExt as _;
 use time::OffsetDateTime;
 
 use crate::support::app::TestApp;
+
+/// What maintenance does every two seconds.
+const LOOK: &str = "select postrider.add_up_queue_depth(); select postrider.look_for_oldest_due()";
+
+/// As after hours behind an open transaction: lanes take so long to look through that it is left for later.
+const BUSY: &str =
+    "update postrider.queue_depth_snapshot set owed = '1 hour', cut_short = 3, looked_at = now()";
 
 /// The engine's own connection.
 fn maintainer(app: &TestApp) -> Database {
@@ -120,7 +126,7 @@ async fn what_waits_for_an_endpoint_that_is_paused_or_does_not_answer_is_not_lat
         .await;
     }
     let oldest = "select round(extract(epoch from s.at - s.oldest_due_at) / 3600)::bigint from postrider.queue_depth_snapshot s";
-    let add_up = CHANGES[CHANGES.len() - 1];
+    let add_up = LOOK;
     app.sql(add_up).await;
     assert_eq!(app.value::<Option<i64>>(oldest).await, Some(3));
     app.sql(&format!(
@@ -156,16 +162,14 @@ async fn where_it_takes_long_to_look_for_the_oldest_delivery_most_looks_begin_wh
              where id = (select max(id) from postrider.webhook_queue)"
         )
     };
-    let add_up = CHANGES[CHANGES.len() - 1];
+    let add_up = LOOK;
     for hours in [2, 1] {
         app.emit_many(1).await;
         app.sql(&late(hours)).await;
     }
     app.sql(add_up).await;
     assert_eq!(app.value::<Option<i64>>(oldest).await, Some(2));
-    assert_eq!(maintainer(&app).sweep_floors().await.unwrap()[0], Position::start());
-    app.sql("update postrider.queue_depth_snapshot set owed = '1 hour'")
-        .await;
+    app.sql(BUSY).await;
     app.sql(
         "delete from postrider.webhook_queue where next_retry_at < now() - interval '90 minutes'",
     )
@@ -187,15 +191,14 @@ async fn where_sweeps_begin_late_nothing_is_hidden_that_was_held_or_committed_la
  {
     let app = TestApp::start().await;
     let endpoint = app.endpoint("shop").create().await;
-    let add_up = CHANGES[CHANGES.len() - 1];
-    let busy = "update postrider.queue_depth_snapshot set owed = '1 hour'";
+    let add_up = LOOK;
     let lane: i16 = app.value("select lane from postrider.endpoints").await;
-    let age_of_floor = async || {
-        let floors = maintainer(&app).sweep_floors().await.unwrap();
-        let floor = floors[usize::from(lane.unsigned_abs())];
-        (OffsetDateTime::now_utc() - floor.at).whole_seconds()
+    let floor = async || {
+        let floors = maintainer(&app).sweep_floors().await.unwrap().unwrap();
+        floors[usize::from(lane.unsigned_abs())].at
     };
-    app.sql(busy).await;
+    let age_of_floor = async || (OffsetDateTime::now_utc() - floor().await).whole_seconds();
+    app.sql(BUSY).await;
     app.sql(add_up).await;
     assert!((1..60).contains(&age_of_floor().await));
     // Written by hand, long due.
@@ -223,15 +226,34 @@ async fn where_sweeps_begin_late_nothing_is_hidden_that_was_held_or_committed_la
         .unwrap();
     tokio::time::sleep(Duration::from_millis(2500)).await;
     app.sql(add_up).await;
-    let before = maintainer(&app).sweep_floors().await.unwrap()[usize::from(lane.unsigned_abs())];
+    let before = floor().await;
     slow.commit().await.unwrap();
     app.sql(add_up).await;
-    let after = maintainer(&app).sweep_floors().await.unwrap()[usize::from(lane.unsigned_abs())];
+    let after = floor().await;
     let due: OffsetDateTime = app
         .value("select next_retry_at from postrider.webhook_queue")
         .await;
-    assert!(due < before.at, "else this shows nothing");
-    assert!(after.at <= due);
+    assert!(due < before, "else this shows nothing");
+    assert!(after <= due);
+    // Moved to another lane by hand.
+    app.sql("update postrider.webhook_queue set next_retry_at = now() + interval '1 hour'")
+        .await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    app.sql(add_up).await;
+    assert!(floor().await > due);
+    app.sql(&format!(
+        "update postrider.webhook_queue set next_retry_at = '{due}', endpoint_id = null, url = 'http://127.0.0.1:9/other'"
+    ))
+    .await;
+    app.sql(add_up).await;
+    let new_lane: i16 = app.value("select lane from postrider.webhook_queue").await;
+    assert_ne!(new_lane, lane);
+    let floors = maintainer(&app).sweep_floors().await.unwrap().unwrap();
+    assert!(floors[usize::from(new_lane.unsigned_abs())].at <= due);
+    // Nobody has looked of late: then sweeps begin at the beginnings.
+    app.sql("update postrider.queue_depth_snapshot set looked_at = now() - interval '1 minute'")
+        .await;
+    assert_eq!(maintainer(&app).sweep_floors().await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -258,7 +280,7 @@ async fn a_backlog_of_an_endpoint_that_does_not_answer_hides_no_late_delivery_of
     app.sql("alter table postrider.webhook_queue enable trigger user")
         .await;
     let late = "select round(extract(epoch from s.at - s.oldest_due_at) / 60)::bigint from postrider.queue_depth_snapshot s";
-    let add_up = CHANGES[CHANGES.len() - 1];
+    let add_up = LOOK;
     let delivered_before = |minutes: i32| {
         format!(
             "delete from postrider.webhook_queue where endpoint_id = {} and next_retry_at < now() - interval '{minutes} minutes'",

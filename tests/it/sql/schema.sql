@@ -79,7 +79,7 @@ CREATE FUNCTION postrider.add_up_queue_depth() RETURNS void
 declare
   before pg_snapshot;
   present pg_snapshot;
-  queued_since timestamptz;
+  since timestamptz;
 begin
   select s.snap into before from postrider.queue_depth_snapshot s for update;
   present := pg_current_snapshot(); -- after the lock: never older than what the one before us stored
@@ -94,9 +94,8 @@ begin
     select f.channel, f.status, sum(f.change) from fresh f group by f.channel, f.status
     on conflict (channel, status) do update set rows = d.rows + excluded.rows
   )
-  select min(f.due_from) into queued_since from fresh f where f.status = 'pending' and f.change > 0;
-  update postrider.queue_depth_snapshot set snap = present, at = now();
-  perform postrider.look_for_oldest_due(queued_since);
+  select min(f.due_from) into since from fresh f where f.status = 'pending' and f.change >= 0;
+  update postrider.queue_depth_snapshot s set snap = present, at = now(), queued_since = least(s.queued_since, since);
 end $$;
 
 
@@ -193,7 +192,7 @@ begin
   where p.pronamespace = 'postrider'::regnamespace and p.prokind = 'f'
     and p.proname in ('create_instance', 'create_instance_of', 'delete_instance', 'instance_token', 'set_instance_token'
       , 'set_endpoint', 'set_endpoint_state', 'delete_endpoint', 'endpoint_of', 'endpoint_url', 'rotate_signing_secret'
-      , 'queue_test', 'requeue', 'replay', 'kick', 'ring', 'check_state', 'check_row', 'capture_facts', 'capture_state');
+      , 'queue_test', 'requeue', 'replay', 'kick', 'ring', 'check_state', 'check_row', 'captures_naming', 'capture_facts', 'capture_state');
   execute format('grant execute on function %s to %I', callable, role);
 end $$;
 
@@ -1168,6 +1167,26 @@ COMMENT ON FUNCTION postrider.capture_trigger_name(name text, operation text) IS
 
 
 --
+-- Name: captures_naming(text); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.captures_naming(instance text) RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+  select string_agg(distinct c.relation::text, ', ') from postrider.captures c
+  where c.instance in (quote_literal(captures_naming.instance), quote_literal(captures_naming.instance) || '::text')
+$$;
+
+
+--
+-- Name: FUNCTION captures_naming(instance text); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.captures_naming(instance text) IS 'The tables whose captures name this instance as a literal; null where there are none. Internal.';
+
+
+--
 -- Name: check_account_name(); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
@@ -1996,12 +2015,24 @@ CREATE FUNCTION postrider.delete_instance(name text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+declare
+  captured text;
 begin
+  begin
+    captured := postrider.captures_naming(name);
+  exception when others then
+    captured := null; -- a capture that somebody has changed by hand keeps nobody from deleting
+  end;
   perform postrider.bury_pending(e.id, 'the instance was deleted')
   from postrider.instances i join postrider.endpoints e on e.instance_id = i.id
   where i.name = delete_instance.name and e.channel = 'webhook';
   delete from postrider.instances i where i.name = delete_instance.name;
-  return found;
+  if not found then return false; end if;
+  if captured is not null then
+    raise warning using message = format('postrider.delete_instance: captures name %L, which is gone, and what writes to %s may fail now', name, captured),
+      hint = 'Create it again, or end the capture: select postrider.uncapture(''table'').';
+  end if;
+  return true;
 end $$;
 
 
@@ -2009,7 +2040,7 @@ end $$;
 -- Name: FUNCTION delete_instance(name text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.delete_instance(name text) IS 'Deletes an instance and its endpoints; what is pending for them goes to the dead letters. False when there is none.';
+COMMENT ON FUNCTION postrider.delete_instance(name text) IS 'Deletes an instance and its endpoints; what is pending for them goes to the dead letters. False when there is none. Warns of captures that name it.';
 
 
 --
@@ -2777,79 +2808,113 @@ COMMENT ON FUNCTION postrider.lane_set_by_hand() IS 'Trigger: refuses what would
 
 
 --
--- Name: look_for_oldest_due(timestamp with time zone); Type: FUNCTION; Schema: postrider; Owner: -
+-- Name: look_at_lane(smallint, timestamp with time zone); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
-CREATE FUNCTION postrider.look_for_oldest_due(queued_since timestamp with time zone) RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION postrider.look_at_lane(lane_number smallint, since timestamp with time zone, OUT first_at timestamp with time zone, OUT oldest_at timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-declare
-  started timestamptz := clock_timestamp();
-  last record;
-  starts timestamptz[];
-  debt interval;
-  whole boolean;
-  skipped integer;
-  lane_number smallint;
-  begun timestamptz;
-  first_at timestamptz;
-  oldest timestamptz;
 begin
-  select s.due_from, s.looked_at, s.next_lane, s.owed into last from postrider.queue_depth_snapshot s;
-  starts := last.due_from;
-  debt := greatest(last.owed - (started - last.looked_at) / 50, '0');
-  for turn in 0 .. 63 loop
-    lane_number := (last.next_lane + turn) % 64;
-    begun := clock_timestamp();
-    -- Called every 2 s, so what takes 40 ms is done each time.
-    whole := debt < interval '40 milliseconds';
-    select q.next_retry_at into first_at from postrider.webhook_queue q
-    where q.status = 'pending' and q.lane = lane_number and q.next_retry_at <= now()
-      and q.next_retry_at >= case when whole then '-infinity' else least(starts[lane_number + 1], queued_since) end
-    order by q.next_retry_at, q.id limit 1;
-    if first_at is not null then
-      oldest := least(oldest, coalesce(
-        (select due.next_retry_at from (
-           select q.next_retry_at, q.id, q.endpoint_id from postrider.webhook_queue q
-           where q.status = 'pending' and q.lane = lane_number and q.next_retry_at >= first_at and q.next_retry_at <= now()
-             and (q.lease_until is null or q.lease_until < now())
-           order by q.next_retry_at, q.id limit 16
-         ) due
-         where (select e.state = 'enabled' and not exists (select from postrider.endpoint_health h where h.endpoint_id = e.id and h.failing_since is not null)
-                from postrider.endpoints e where e.id = due.endpoint_id) is not false
-         order by due.next_retry_at, due.id limit 1)
-      , (select min(due.next_retry_at) from (
-           select seen.endpoint_id, min(seen.next_retry_at) as next_retry_at
-           from (values (now() - interval '1 day'), (now() - interval '1 hour'), (now() - interval '10 minutes')) as m(moment) cross join lateral (
-             select q.next_retry_at, q.endpoint_id from postrider.webhook_queue q
-             where q.status = 'pending' and q.lane = lane_number and q.next_retry_at >= greatest(m.moment, first_at) and q.next_retry_at <= now()
-               and (q.lease_until is null or q.lease_until < now())
-             order by q.next_retry_at, q.id limit 8
-           ) seen group by seen.endpoint_id
-         ) due
-         where (select e.state = 'enabled' and not exists (select from postrider.endpoint_health h where h.endpoint_id = e.id and h.failing_since is not null)
-                from postrider.endpoints e where e.id = due.endpoint_id) is not false)));
-    end if;
-    -- Behind the present by as much as short transactions take from their start to their commit.
-    starts[lane_number + 1] := least(first_at, now() - interval '1 second');
-    if whole then
-      debt := debt + (clock_timestamp() - begun);
-    else
-      skipped := coalesce(skipped, lane_number);
-    end if;
-  end loop;
-  update postrider.queue_depth_snapshot s
-  set oldest_due_at = oldest, due_from = starts, begin_there = skipped is not null, looked_at = started
-    , next_lane = coalesce(skipped, s.next_lane), owed = debt;
+  select q.next_retry_at into first_at from postrider.webhook_queue q
+  where q.status = 'pending' and q.lane = lane_number and q.next_retry_at >= since and q.next_retry_at <= now()
+  order by q.next_retry_at, q.id limit 1;
+  if first_at is null then return; end if;
+  oldest_at := coalesce(
+    (select due.next_retry_at from (
+       select q.next_retry_at, q.id, q.endpoint_id from postrider.webhook_queue q
+       where q.status = 'pending' and q.lane = lane_number and q.next_retry_at >= first_at and q.next_retry_at <= now()
+         and (q.lease_until is null or q.lease_until < now())
+       order by q.next_retry_at, q.id limit 16
+     ) due
+     where (select e.state = 'enabled' and not exists (select from postrider.endpoint_health h where h.endpoint_id = e.id and h.failing_since is not null)
+            from postrider.endpoints e where e.id = due.endpoint_id) is not false
+     order by due.next_retry_at, due.id limit 1)
+  , (select min(due.next_retry_at) from (
+       select seen.endpoint_id, min(seen.next_retry_at) as next_retry_at
+       from (values (now() - interval '1 day'), (now() - interval '1 hour'), (now() - interval '10 minutes')) as m(moment) cross join lateral (
+         select q.next_retry_at, q.endpoint_id from postrider.webhook_queue q
+         where q.status = 'pending' and q.lane = lane_number and q.next_retry_at >= greatest(m.moment, first_at) and q.next_retry_at <= now()
+           and (q.lease_until is null or q.lease_until < now())
+         order by q.next_retry_at, q.id limit 8
+       ) seen group by seen.endpoint_id
+     ) due
+     where (select e.state = 'enabled' and not exists (select from postrider.endpoint_health h where h.endpoint_id = e.id and h.failing_since is not null)
+            from postrider.endpoints e where e.id = due.endpoint_id) is not false));
 end $$;
 
 
 --
--- Name: FUNCTION look_for_oldest_due(queued_since timestamp with time zone); Type: COMMENT; Schema: postrider; Owner: -
+-- Name: FUNCTION look_at_lane(lane_number smallint, since timestamp with time zone, OUT first_at timestamp with time zone, OUT oldest_at timestamp with time zone); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.look_for_oldest_due(queued_since timestamp with time zone) IS 'Notes the oldest delivery that is due, held by nobody, and for an endpoint that answers, and where workers may begin. Internal.';
+COMMENT ON FUNCTION postrider.look_at_lane(lane_number smallint, since timestamp with time zone, OUT first_at timestamp with time zone, OUT oldest_at timestamp with time zone) IS 'In a lane, from a moment on: the oldest delivery that is due, and the oldest that nobody holds and whose endpoint answers. Internal.';
+
+
+--
+-- Name: look_for_oldest_due(); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.look_for_oldest_due() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  last record;
+  started timestamptz;
+  begun timestamptz;
+  debt interval;
+  starts timestamptz[];
+  oldest timestamptz[];
+  found record;
+  lane integer;
+  whole_until integer;
+  stopped_at integer;
+begin
+  select s.due_from, s.oldest_due, s.queued_since, s.looked_at, s.next_whole, s.next_lane, s.owed into last
+  from postrider.queue_depth_snapshot s for update;
+  started := clock_timestamp();
+  debt := greatest(last.owed - greatest(started - last.looked_at, '0') / 50, '0');
+  oldest := last.oldest_due;
+  select array_agg(least(f.at, last.queued_since) order by f.lane) into starts from unnest(last.due_from) with ordinality as f(at, lane);
+  -- First those whose turn it is to be looked at from the beginning; then the others.
+  for turn in 0 .. 127 loop
+    if turn < 64 then
+      lane := (last.next_whole + turn) % 64;
+      -- Called every 2 s, so what takes 40 ms is done each time.
+      if debt >= interval '40 milliseconds' then continue; end if;
+      whole_until := turn;
+    else
+      lane := (last.next_lane + turn) % 64;
+      if (lane - last.next_whole + 64) % 64 <= whole_until then continue; end if;
+      -- Where one transaction began so long ago that this takes long, the rest keeps its place until the next time.
+      if stopped_at is not null or clock_timestamp() - started > interval '250 milliseconds' then
+        stopped_at := coalesce(stopped_at, lane);
+        continue;
+      end if;
+    end if;
+    begun := clock_timestamp();
+    select l.first_at, l.oldest_at into found
+    from postrider.look_at_lane(lane::smallint, case when turn < 64 then '-infinity' else starts[lane + 1] end) as l;
+    -- What a transaction queues that began before this and commits later brings it back.
+    starts[lane + 1] := least(found.first_at, now() - interval '1 second');
+    oldest[lane + 1] := found.oldest_at;
+    if turn < 64 then debt := debt + (clock_timestamp() - begun); end if;
+  end loop;
+  update postrider.queue_depth_snapshot s
+  set due_from = starts, oldest_due = oldest, oldest_due_at = (select min(o.at) from unnest(oldest) as o(at)), queued_since = null, looked_at = started
+    , next_whole = (last.next_whole + coalesce(whole_until + 1, 0)) % 64
+    , next_lane = coalesce(stopped_at, 0)
+    , owed = least(debt, interval '10 seconds')
+    , cut_short = case when whole_until = 63 then 0 else least(s.cut_short + 1, 1000) end;
+end $$;
+
+
+--
+-- Name: FUNCTION look_for_oldest_due(); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.look_for_oldest_due() IS 'Notes the oldest delivery that is due, held by nobody, and for an endpoint that answers, and where workers may begin. Internal.';
 
 
 --
@@ -3168,7 +3233,8 @@ begin
     select c.channel, c.status, c.rows from counted c
     where not exists (select from postrider.queue_depth d where (d.channel, d.status) = (c.channel, c.status))
   )
-  update postrider.queue_depth_snapshot set snap = pg_current_snapshot(), at = now();
+  -- What went round the triggers may be due since whenever.
+  update postrider.queue_depth_snapshot set snap = pg_current_snapshot(), at = now(), queued_since = '-infinity', cut_short = 0;
 end $$;
 
 
@@ -3327,6 +3393,10 @@ begin
   if new.endpoint_id is null then perform postrider.check_row(new); end if;
   new.target := coalesce(new.endpoint_id, -1 - (hashtextextended(new.instance_name || chr(31) || new.url, 0) & 4611686018427387903));
   new.lane := hashint8(new.target) & 63;
+  if new.lane <> old.lane and new.status = 'pending' then
+    -- No more rows than before, and yet one that is new to its lane.
+    insert into postrider.queue_changes (channel, status, change, due_from) values (new.channel, 'pending', 0, least(new.next_retry_at, now()));
+  end if;
   if new.auth_header is not null and new.auth_header not like 'sealed:%' then
     insert into postrider.unsealed_rows (delivery_id) values (new.id);
   end if;
@@ -5469,10 +5539,13 @@ CREATE TABLE postrider.queue_depth_snapshot (
     at timestamp with time zone NOT NULL,
     oldest_due_at timestamp with time zone,
     due_from timestamp with time zone[] DEFAULT array_fill('-infinity'::timestamp with time zone, '{64}'::integer[]) NOT NULL,
-    begin_there boolean DEFAULT false NOT NULL,
+    oldest_due timestamp with time zone[] DEFAULT array_fill(NULL::timestamp with time zone, '{64}'::integer[]) NOT NULL,
+    queued_since timestamp with time zone,
     looked_at timestamp with time zone DEFAULT now() NOT NULL,
+    next_whole smallint DEFAULT 0 NOT NULL,
     next_lane smallint DEFAULT 0 NOT NULL,
     owed interval DEFAULT '00:00:00'::interval NOT NULL,
+    cut_short integer DEFAULT 0 NOT NULL,
     forgotten_below xid8 DEFAULT '0'::xid8 NOT NULL,
     CONSTRAINT queue_depth_snapshot_one_check CHECK (one)
 )
@@ -5518,35 +5591,56 @@ COMMENT ON COLUMN postrider.queue_depth_snapshot.oldest_due_at IS 'The oldest du
 -- Name: COLUMN queue_depth_snapshot.due_from; Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON COLUMN postrider.queue_depth_snapshot.due_from IS 'For each lane: nothing that is pending was due earlier.';
+COMMENT ON COLUMN postrider.queue_depth_snapshot.due_from IS 'For each lane: as of the last look nothing pending was due earlier.';
 
 
 --
--- Name: COLUMN queue_depth_snapshot.begin_there; Type: COMMENT; Schema: postrider; Owner: -
+-- Name: COLUMN queue_depth_snapshot.oldest_due; Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON COLUMN postrider.queue_depth_snapshot.begin_there IS 'Workers sweep a lane from there: before it there is too much that cannot be vacuumed.';
+COMMENT ON COLUMN postrider.queue_depth_snapshot.oldest_due IS 'For each lane: what oldest_due_at is the oldest of.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.queued_since; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.queued_since IS 'Nothing that was queued since the last look is due earlier.';
 
 
 --
 -- Name: COLUMN queue_depth_snapshot.looked_at; Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON COLUMN postrider.queue_depth_snapshot.looked_at IS 'When that was found.';
+COMMENT ON COLUMN postrider.queue_depth_snapshot.looked_at IS 'When that look began.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.next_whole; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.next_whole IS 'Which lane is to be looked at from its beginning next.';
 
 
 --
 -- Name: COLUMN queue_depth_snapshot.next_lane; Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON COLUMN postrider.queue_depth_snapshot.next_lane IS 'Which lane is to be looked through from its beginning next.';
+COMMENT ON COLUMN postrider.queue_depth_snapshot.next_lane IS 'Which of the others is to be looked at first.';
 
 
 --
 -- Name: COLUMN queue_depth_snapshot.owed; Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON COLUMN postrider.queue_depth_snapshot.owed IS 'The time that this has taken of late and has not been waited for.';
+COMMENT ON COLUMN postrider.queue_depth_snapshot.owed IS 'Time spent on looking from beginnings that has not been made up for by waiting.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.cut_short; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.cut_short IS 'In how many looks in a row not all lanes were looked at from their beginnings; from three on workers begin to sweep at due_from.';
 
 
 --
