@@ -201,7 +201,7 @@ create table postrider.queue_depth_snapshot (
 , next_whole smallint not null default 0
 , next_lane smallint not null default 0
 , owed interval not null default '0'
-, cut_short integer not null default 0
+, slow_looks integer not null default 0
 , forgotten_below xid8 not null default '0'
 ) with (fillfactor = 50);
 comment on table postrider.queue_depth_snapshot is 'One row: the snapshot up to which queue_depth is exact.';
@@ -216,6 +216,6 @@ comment on column postrider.queue_depth_snapshot.looked_at is 'When that look be
 comment on column postrider.queue_depth_snapshot.next_whole is 'Which lane is to be looked at from its beginning next.';
 comment on column postrider.queue_depth_snapshot.next_lane is 'Which of the others is to be looked at first.';
 comment on column postrider.queue_depth_snapshot.owed is 'Time spent on looking from beginnings that has not been made up for by waiting.';
-comment on column postrider.queue_depth_snapshot.cut_short is 'In how many looks in a row not all lanes were looked at from their beginnings; from three on workers begin to sweep at due_from.';
+comment on column postrider.queue_depth_snapshot.slow_looks is 'How many times in a row a lane took more than 10 ms from its beginning; from four on workers begin to sweep at due_from.';
 comment on column postrider.queue_depth_snapshot.forgotten_below is 'Deltas of transactions below this one have been deleted.';
 insert into postrider.queue_depth_snapshot (snap, at) values (pg_current_snapshot(), now());

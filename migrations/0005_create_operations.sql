@@ -381,6 +381,7 @@ declare
   started timestamptz;
   begun timestamptz;
   debt interval;
+  slowest interval := '0';
   starts timestamptz[];
   oldest timestamptz[];
   found record;
@@ -416,14 +417,17 @@ begin
     -- What a transaction queues that began before this and commits later brings it back.
     starts[lane + 1] := least(found.first_at, now() - interval '1 second');
     oldest[lane + 1] := found.oldest_at;
-    if turn < 64 then debt := debt + (clock_timestamp() - begun); end if;
+    if turn < 64 then
+      debt := debt + (clock_timestamp() - begun);
+      slowest := greatest(slowest, clock_timestamp() - begun);
+    end if;
   end loop;
   update postrider.queue_depth_snapshot s
   set due_from = starts, oldest_due = oldest, oldest_due_at = (select min(o.at) from unnest(oldest) as o(at)), queued_since = null, looked_at = started
     , next_whole = (last.next_whole + coalesce(whole_until + 1, 0)) % 64
     , next_lane = coalesce(stopped_at, 0)
     , owed = least(debt, interval '10 seconds')
-    , cut_short = case when whole_until = 63 then 0 else least(s.cut_short + 1, 1000) end;
+    , slow_looks = case when slowest > interval '10 milliseconds' then least(s.slow_looks + 1, 1000) when whole_until = 63 then 0 else s.slow_looks end;
 end $$;
 comment on function postrider.look_for_oldest_due() is 'Notes the oldest delivery that is due, held by nobody, and for an endpoint that answers, and where workers may begin. Internal.';
 
@@ -468,7 +472,7 @@ begin
     where not exists (select from postrider.queue_depth d where (d.channel, d.status) = (c.channel, c.status))
   )
   -- What went round the triggers may be due since whenever.
-  update postrider.queue_depth_snapshot set snap = pg_current_snapshot(), at = now(), queued_since = '-infinity', cut_short = 0;
+  update postrider.queue_depth_snapshot set snap = pg_current_snapshot(), at = now(), queued_since = '-infinity', slow_looks = 0;
 end $$;
 comment on function postrider.recount_queue() is 'Counts the queue anew, row by row: only after something went round its triggers.';
 

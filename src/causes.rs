@@ -8,12 +8,12 @@ pub struct Causes<'a>(pub &'a (dyn Error + 'static));
 
 impl Display for Causes<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}", self.0)?;
-        let mut said = self.0.to_string();
+        let mut said = words(self.0);
+        formatter.write_str(&said)?;
         let mut next = self.0.source();
         while let Some(cause) = next {
             // Many errors already end with their cause.
-            let text = cause.to_string();
+            let text = words(cause);
             if !said.contains(&text) {
                 write!(formatter, ": {text}")?;
             }
@@ -22,6 +22,38 @@ impl Display for Causes<'_> {
         }
         Ok(())
     }
+}
+
+/// What one error of a chain says; of an answer of Postgres without the line of Postgres's own sources that the driver puts
+/// behind it.
+pub fn words(error: &(dyn Error + 'static)) -> String {
+    #[cfg_attr(
+        not(feature = "server"),
+        expect(
+            unused_mut,
+            reason = "without the driver there is nothing to leave out"
+        )
+    )]
+    let mut text = error.to_string();
+    #[cfg(feature = "server")]
+    if is_of_postgres(error)
+        && let Some((words, line)) = text.rsplit_once(" at line ")
+        && line.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        text.truncate(words.len());
+    }
+    text
+}
+
+/// Whether it is an answer of Postgres, or comes of one.
+#[cfg(feature = "server")]
+fn is_of_postgres(error: &(dyn Error + 'static)) -> bool {
+    use sqlx::error::DatabaseError;
+    use sqlx::postgres::PgDatabaseError;
+    error.is::<PgDatabaseError>()
+        || error.is::<Box<dyn DatabaseError>>()
+        || matches!(error.downcast_ref(), Some(sqlx::Error::Database(_)))
+        || error.source().is_some_and(is_of_postgres)
 }
 
 #[cfg(test)]

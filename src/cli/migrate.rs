@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
 
@@ -35,7 +34,14 @@ pub(super) async fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Res
     let source = Source::attach(&config).await?;
     let outcome = apply(&source).await;
     source.close().await;
-    let done = outcome.context("the schema was not brought up to date")?;
+    let done = outcome.map_err(|error| {
+        let forbidden = error.chain().any(is_forbidden);
+        error.context(if forbidden {
+            "the schema was not brought up to date\nhint: the first time the role needs `grant create on database`, later it must own the schema postrider"
+        } else {
+            "the schema was not brought up to date"
+        })
+    })?;
     arguments.format.print(&done, said)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -45,6 +51,16 @@ async fn apply(source: &Source) -> anyhow::Result<Done> {
     let applied = migrate::apply(&source.route.options).await?;
     let version = migrate::progress(&source.route.options).await?.applied;
     Ok(Done { version, applied })
+}
+
+/// Whether Postgres says that we may not.
+fn is_forbidden(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let answer = cause
+        .downcast_ref::<sqlx::Error>()
+        .and_then(sqlx::Error::as_database_error);
+    answer
+        .and_then(sqlx::error::DatabaseError::code)
+        .is_some_and(|code| code == "42501")
 }
 
 /// For people.

@@ -24,19 +24,31 @@ async fn it_applies_what_is_missing_quietly_and_says_what_that_was() {
 }
 
 #[tokio::test]
-async fn a_role_that_was_given_the_schema_and_may_make_no_other_migrates() {
+async fn a_role_that_was_given_the_schema_and_may_make_no_other_migrates_and_without_it_is_told_what_it_needs()
+ {
     let database = postgres::empty_database().await;
     let mut connection = database.connection().await;
     let role = format!("owner_{:08x}", rand::random::<u32>());
     let name = database.options();
     let name = name.get_database().unwrap();
-    sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
-        "create role {role} login; revoke create on database {name} from public; create schema postrider authorization {role}"
-    )))
-    .execute(&mut connection)
-    .await
-    .unwrap();
+    let mut run = async |statement: String| {
+        let statement = sqlx::AssertSqlSafe(statement);
+        let done = sqlx::raw_sql(statement).execute(&mut connection).await;
+        done.unwrap();
+    };
+    run(format!(
+        "create role {role} login; revoke create on database {name} from public"
+    ))
+    .await;
     let program = Program::alone().variable("DATABASE_URL", &database.url_as(&role));
+    let refused = program.run(&["migrate"]).await.complaint();
+    assert!(
+        refused.contains("hint: the first time the role needs `grant create on database`")
+            && refused.contains("permission denied for database")
+            && !refused.contains("at line"),
+        "{refused}"
+    );
+    run(format!("create schema postrider authorization {role}")).await;
     let said = program.run(&["migrate"]).await.ok();
     assert!(said.contains("up to date, at migration "), "{said}");
 }

@@ -34,8 +34,8 @@ async fn long_readers_that_overlap_hold_up_nobody_not_even_what_commits_late_or_
     let app = TestApp::start().await;
     let endpoint = app.endpoint("shop").max_in_flight(100).create().await;
     // As after hours of it: what cannot be vacuumed takes so long to look through that it is left for later.
-    let busy = "update postrider.queue_depth_snapshot set owed = '1 hour', cut_short = 3, looked_at = now()";
-    let sweeps_begin_late = "select cut_short >= 3 from postrider.queue_depth_snapshot";
+    let busy = "update postrider.queue_depth_snapshot set owed = '1 hour', slow_looks = 4, looked_at = now()";
+    let sweeps_begin_late = "select slow_looks >= 4 from postrider.queue_depth_snapshot";
     let (first, second) = (
         app.pool().begin().await.unwrap(),
         app.pool().begin().await.unwrap(),

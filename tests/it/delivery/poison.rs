@@ -370,7 +370,7 @@ async fn a_worker_that_is_mortal() {
         .faulty(|webhook| Arc::new(Mortal(webhook)))
         .start()
         .await;
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// One that ends with the test.

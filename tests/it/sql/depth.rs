@@ -13,7 +13,7 @@ const LOOK: &str = "select postrider.add_up_queue_depth(); select postrider.look
 
 /// As after hours behind an open transaction: lanes take so long to look through that it is left for later.
 const BUSY: &str =
-    "update postrider.queue_depth_snapshot set owed = '1 hour', cut_short = 3, looked_at = now()";
+    "update postrider.queue_depth_snapshot set owed = '1 hour', slow_looks = 4, looked_at = now()";
 
 /// The engine's own connection.
 fn maintainer(app: &TestApp) -> Database {

@@ -2864,6 +2864,7 @@ declare
   started timestamptz;
   begun timestamptz;
   debt interval;
+  slowest interval := '0';
   starts timestamptz[];
   oldest timestamptz[];
   found record;
@@ -2899,14 +2900,17 @@ begin
     -- What a transaction queues that began before this and commits later brings it back.
     starts[lane + 1] := least(found.first_at, now() - interval '1 second');
     oldest[lane + 1] := found.oldest_at;
-    if turn < 64 then debt := debt + (clock_timestamp() - begun); end if;
+    if turn < 64 then
+      debt := debt + (clock_timestamp() - begun);
+      slowest := greatest(slowest, clock_timestamp() - begun);
+    end if;
   end loop;
   update postrider.queue_depth_snapshot s
   set due_from = starts, oldest_due = oldest, oldest_due_at = (select min(o.at) from unnest(oldest) as o(at)), queued_since = null, looked_at = started
     , next_whole = (last.next_whole + coalesce(whole_until + 1, 0)) % 64
     , next_lane = coalesce(stopped_at, 0)
     , owed = least(debt, interval '10 seconds')
-    , cut_short = case when whole_until = 63 then 0 else least(s.cut_short + 1, 1000) end;
+    , slow_looks = case when slowest > interval '10 milliseconds' then least(s.slow_looks + 1, 1000) when whole_until = 63 then 0 else s.slow_looks end;
 end $$;
 
 
@@ -3234,7 +3238,7 @@ begin
     where not exists (select from postrider.queue_depth d where (d.channel, d.status) = (c.channel, c.status))
   )
   -- What went round the triggers may be due since whenever.
-  update postrider.queue_depth_snapshot set snap = pg_current_snapshot(), at = now(), queued_since = '-infinity', cut_short = 0;
+  update postrider.queue_depth_snapshot set snap = pg_current_snapshot(), at = now(), queued_since = '-infinity', slow_looks = 0;
 end $$;
 
 
@@ -5545,7 +5549,7 @@ CREATE TABLE postrider.queue_depth_snapshot (
     next_whole smallint DEFAULT 0 NOT NULL,
     next_lane smallint DEFAULT 0 NOT NULL,
     owed interval DEFAULT '00:00:00'::interval NOT NULL,
-    cut_short integer DEFAULT 0 NOT NULL,
+    slow_looks integer DEFAULT 0 NOT NULL,
     forgotten_below xid8 DEFAULT '0'::xid8 NOT NULL,
     CONSTRAINT queue_depth_snapshot_one_check CHECK (one)
 )
@@ -5637,10 +5641,10 @@ COMMENT ON COLUMN postrider.queue_depth_snapshot.owed IS 'Time spent on looking 
 
 
 --
--- Name: COLUMN queue_depth_snapshot.cut_short; Type: COMMENT; Schema: postrider; Owner: -
+-- Name: COLUMN queue_depth_snapshot.slow_looks; Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON COLUMN postrider.queue_depth_snapshot.cut_short IS 'In how many looks in a row not all lanes were looked at from their beginnings; from three on workers begin to sweep at due_from.';
+COMMENT ON COLUMN postrider.queue_depth_snapshot.slow_looks IS 'How many times in a row a lane took more than 10 ms from its beginning; from four on workers begin to sweep at due_from.';
 
 
 --
