@@ -197,11 +197,13 @@ create table postrider.queue_depth_snapshot (
 , due_from timestamptz[] not null default array_fill(timestamptz '-infinity', '{64}')
 , oldest_due timestamptz[] not null default array_fill(null::timestamptz, '{64}')
 , queued_since timestamptz
+, queued_count bigint not null default 0
 , looked_at timestamptz not null default now()
 , next_whole smallint not null default 0
 , next_lane smallint not null default 0
 , owed interval not null default '0'
 , slow_looks integer not null default 0
+, calm_looks integer not null default 0
 , forgotten_below xid8 not null default '0'
 ) with (fillfactor = 50);
 comment on table postrider.queue_depth_snapshot is 'One row: the snapshot up to which queue_depth is exact.';
@@ -212,10 +214,12 @@ comment on column postrider.queue_depth_snapshot.oldest_due_at is 'The oldest du
 comment on column postrider.queue_depth_snapshot.due_from is 'For each lane: as of the last look nothing pending was due earlier.';
 comment on column postrider.queue_depth_snapshot.oldest_due is 'For each lane: what oldest_due_at is the oldest of.';
 comment on column postrider.queue_depth_snapshot.queued_since is 'Nothing that was queued since the last look is due earlier.';
+comment on column postrider.queue_depth_snapshot.queued_count is 'How many times that was said.';
 comment on column postrider.queue_depth_snapshot.looked_at is 'When that look began.';
 comment on column postrider.queue_depth_snapshot.next_whole is 'Which lane is to be looked at from its beginning next.';
 comment on column postrider.queue_depth_snapshot.next_lane is 'Which of the others is to be looked at first.';
 comment on column postrider.queue_depth_snapshot.owed is 'Time spent on looking from beginnings that has not been made up for by waiting.';
-comment on column postrider.queue_depth_snapshot.slow_looks is 'How many times in a row a lane took more than 10 ms from its beginning; from four on workers begin to sweep at due_from.';
+comment on column postrider.queue_depth_snapshot.slow_looks is 'Looks at the beginning of a lane that took more than 10 ms, until 64 in a row did not; from four on workers begin to sweep at due_from.';
+comment on column postrider.queue_depth_snapshot.calm_looks is 'Looks at beginnings since the last slow one.';
 comment on column postrider.queue_depth_snapshot.forgotten_below is 'Deltas of transactions below this one have been deleted.';
 insert into postrider.queue_depth_snapshot (snap, at) values (pg_current_snapshot(), now());

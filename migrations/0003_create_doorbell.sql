@@ -124,6 +124,18 @@ comment on function postrider.row_changed_by_hand() is 'Trigger: checks a row wh
 create trigger row_changed_by_hand before update of instance_name, channel, url, auth_header, endpoint_id, event_id, event_nonce on postrider.webhook_queue
   for each row when (new.endpoint_id is null or new.endpoint_id is distinct from old.endpoint_id) execute function postrider.row_changed_by_hand();
 
+create function postrider.time_set_back_by_hand() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  insert into postrider.queue_changes (channel, status, change, due_from) values (new.channel, 'pending', 0, least(new.next_retry_at, now()));
+  return new;
+end $$;
+comment on function postrider.time_set_back_by_hand() is 'Trigger: tells those who look for due rows that one is due earlier than it was.';
+-- What is leased is set by workers, and so is what they release, of which they tell once for all.
+create trigger time_set_back_by_hand before update on postrider.webhook_queue
+  for each row when (new.next_retry_at < old.next_retry_at and old.status = 'pending' and new.status = 'pending' and old.lease_token is null
+    and current_setting('postrider.releasing', true) is distinct from 'on')
+  execute function postrider.time_set_back_by_hand();
+
 create function postrider.lane_set_by_hand() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   raise exception using errcode = 'check_violation', constraint = 'webhook_queue_lane_follows_target', schema = 'postrider', table = 'webhook_queue',

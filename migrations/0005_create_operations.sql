@@ -59,13 +59,8 @@ comment on function postrider.bury_pending(bigint, text) is 'Moves what is pendi
 create function postrider.delete_instance(name text) returns boolean
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
-  captured text;
+  captured text := postrider.captures_naming(name);
 begin
-  begin
-    captured := postrider.captures_naming(name);
-  exception when others then
-    captured := null; -- a capture that somebody has changed by hand keeps nobody from deleting
-  end;
   perform postrider.bury_pending(e.id, 'the instance was deleted')
   from postrider.instances i join postrider.endpoints e on e.instance_id = i.id
   where i.name = delete_instance.name and e.channel = 'webhook';
@@ -372,64 +367,93 @@ comment on function postrider.look_at_lane(smallint, timestamptz) is
 -- Lanes are looked at from their beginnings, in turn, for no more than a fiftieth of the time: behind a transaction that is held
 -- open nothing can be vacuumed, and all that was delivered since lies there. (After three minutes all lanes together took 3 s.)
 -- The others are looked at from their oldest delivery of the last time on, whether it was held or not, or from the start of a
--- transaction that has queued something since. That is where workers begin to sweep as well: sweeps from the beginnings of the
--- lanes had left 2,000 deliveries/s of 11,000. Only a row whose time somebody sets back by hand may be found late.
+-- transaction that has queued something since. Where beginnings are slow to look at, workers begin their sweeps there as well: else
+-- 2,000 deliveries/s were left of 11,000.
 create function postrider.look_for_oldest_due() returns void
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   last record;
-  started timestamptz;
+  started timestamptz := clock_timestamp();
   begun timestamptz;
   debt interval;
-  slowest interval := '0';
   starts timestamptz[];
   oldest timestamptz[];
   found record;
   lane integer;
-  whole_until integer;
+  whole integer := 0;
   stopped_at integer;
+  slow integer;
+  calm integer;
 begin
-  select s.due_from, s.oldest_due, s.queued_since, s.looked_at, s.next_whole, s.next_lane, s.owed into last
-  from postrider.queue_depth_snapshot s for update;
-  started := clock_timestamp();
+  -- Not locked: what adds up the depth does not wait for us. What changes meanwhile is seen at the end.
+  select s.due_from, s.oldest_due, s.queued_since, s.queued_count, s.looked_at, s.next_whole, s.next_lane, s.owed, s.slow_looks, s.calm_looks into last
+  from postrider.queue_depth_snapshot s;
   debt := greatest(last.owed - greatest(started - last.looked_at, '0') / 50, '0');
+  slow := last.slow_looks;
+  calm := last.calm_looks;
   oldest := last.oldest_due;
   select array_agg(least(f.at, last.queued_since) order by f.lane) into starts from unnest(last.due_from) with ordinality as f(at, lane);
-  -- First those whose turn it is to be looked at from the beginning; then the others.
-  for turn in 0 .. 127 loop
-    if turn < 64 then
-      lane := (last.next_whole + turn) % 64;
-      -- Called every 2 s, so what takes 40 ms is done each time.
-      if debt >= interval '40 milliseconds' then continue; end if;
-      whole_until := turn;
-    else
-      lane := (last.next_lane + turn) % 64;
-      if (lane - last.next_whole + 64) % 64 <= whole_until then continue; end if;
-      -- Where one transaction began so long ago that this takes long, the rest keeps its place until the next time.
-      if stopped_at is not null or clock_timestamp() - started > interval '250 milliseconds' then
-        stopped_at := coalesce(stopped_at, lane);
-        continue;
-      end if;
-    end if;
+  -- Called every 2 s, so what takes 40 ms is done each time. Slow ones have a call of their own.
+  while whole < 64 and slow = 0 and debt < interval '40 milliseconds' loop
+    lane := (last.next_whole + whole) % 64;
     begun := clock_timestamp();
-    select l.first_at, l.oldest_at into found
-    from postrider.look_at_lane(lane::smallint, case when turn < 64 then '-infinity' else starts[lane + 1] end) as l;
+    select l.first_at, l.oldest_at into found from postrider.look_at_lane(lane::smallint, '-infinity') as l;
     -- What a transaction queues that began before this and commits later brings it back.
     starts[lane + 1] := least(found.first_at, now() - interval '1 second');
     oldest[lane + 1] := found.oldest_at;
-    if turn < 64 then
-      debt := debt + (clock_timestamp() - begun);
-      slowest := greatest(slowest, clock_timestamp() - begun);
+    debt := debt + (clock_timestamp() - begun);
+    whole := whole + 1;
+    if clock_timestamp() - begun > interval '10 milliseconds' then
+      slow := 1;
+      calm := 0;
     end if;
   end loop;
+  for turn in 0 .. 63 loop
+    lane := (last.next_lane + turn) % 64;
+    if (lane - last.next_whole + 64) % 64 < whole then continue; end if;
+    -- Where one transaction began so long ago that this takes long, the rest keeps its place until the next time.
+    if stopped_at is not null or clock_timestamp() - started > interval '250 milliseconds' then
+      stopped_at := coalesce(stopped_at, lane);
+      continue;
+    end if;
+    select l.first_at, l.oldest_at into found from postrider.look_at_lane(lane::smallint, starts[lane + 1]) as l;
+    starts[lane + 1] := least(found.first_at, now() - interval '1 second');
+    oldest[lane + 1] := found.oldest_at;
+  end loop;
   update postrider.queue_depth_snapshot s
-  set due_from = starts, oldest_due = oldest, oldest_due_at = (select min(o.at) from unnest(oldest) as o(at)), queued_since = null, looked_at = started
-    , next_whole = (last.next_whole + coalesce(whole_until + 1, 0)) % 64
-    , next_lane = coalesce(stopped_at, 0)
-    , owed = least(debt, interval '10 seconds')
-    , slow_looks = case when slowest > interval '10 milliseconds' then least(s.slow_looks + 1, 1000) when whole_until = 63 then 0 else s.slow_looks end;
+  set due_from = starts, oldest_due = oldest, oldest_due_at = (select min(o.at) from unnest(oldest) as o(at))
+    , queued_since = case when s.queued_count = last.queued_count then null else s.queued_since end
+    , looked_at = started, next_whole = (last.next_whole + whole) % 64, next_lane = coalesce(stopped_at, 0)
+    , owed = least(debt, interval '10 seconds'), slow_looks = slow, calm_looks = calm
+  -- Unless another process has looked meanwhile.
+  where s.looked_at = last.looked_at;
 end $$;
 comment on function postrider.look_for_oldest_due() is 'Notes the oldest delivery that is due, held by nobody, and for an endpoint that answers, and where workers may begin. Internal.';
+
+create function postrider.look_through_lane() returns boolean
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  last record;
+  begun timestamptz := clock_timestamp();
+  found record;
+  took interval;
+  more boolean;
+begin
+  select s.next_whole, s.owed, s.slow_looks into last from postrider.queue_depth_snapshot s;
+  if last.slow_looks = 0 or last.owed >= interval '40 milliseconds' then return false; end if;
+  select l.first_at, l.oldest_at into found from postrider.look_at_lane(last.next_whole, '-infinity') as l;
+  took := clock_timestamp() - begun;
+  update postrider.queue_depth_snapshot s
+  set due_from[last.next_whole + 1] = least(found.first_at, now() - interval '1 second'), oldest_due[last.next_whole + 1] = found.oldest_at
+    , next_whole = (s.next_whole + 1) % 64, owed = least(s.owed + took, interval '10 seconds')
+    , slow_looks = case when took > interval '10 milliseconds' then least(s.slow_looks + 1, 1000) when s.calm_looks >= 63 then 0 else s.slow_looks end
+    , calm_looks = case when took > interval '10 milliseconds' or s.calm_looks >= 63 then 0 else s.calm_looks + 1 end
+  where s.next_whole = last.next_whole
+  returning s.slow_looks > 0 and s.owed < interval '40 milliseconds' into more;
+  return coalesce(more, false);
+end $$;
+comment on function postrider.look_through_lane() is
+  'Looks at the lane whose turn it is from its beginning, where that is slow and there is time for it; true where there is time for another. Internal.';
 
 -- The one statement that brings queue_depth up to date: what became visible since the last snapshot, once each.
 create function postrider.add_up_queue_depth() returns void
@@ -453,13 +477,16 @@ begin
     on conflict (channel, status) do update set rows = d.rows + excluded.rows
   )
   select min(f.due_from) into since from fresh f where f.status = 'pending' and f.change >= 0;
-  update postrider.queue_depth_snapshot s set snap = present, at = now(), queued_since = least(s.queued_since, since);
+  update postrider.queue_depth_snapshot s set snap = present, at = now(), queued_since = least(s.queued_since, since)
+    , queued_count = s.queued_count + (since is not null)::integer;
 end $$;
 comment on function postrider.add_up_queue_depth() is 'Brings queue_depth up to date. Called by maintenance every few seconds.';
 
 create function postrider.recount_queue() returns void
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
+  -- In the order in which TRUNCATE takes them.
+  lock table postrider.webhook_queue in access share mode;
   -- One statement sees one snapshot: the count and the snapshot it stands for belong together.
   perform from postrider.queue_depth_snapshot for update;
   with counted as materialized (
@@ -472,7 +499,7 @@ begin
     where not exists (select from postrider.queue_depth d where (d.channel, d.status) = (c.channel, c.status))
   )
   -- What went round the triggers may be due since whenever.
-  update postrider.queue_depth_snapshot set snap = pg_current_snapshot(), at = now(), queued_since = '-infinity', slow_looks = 0;
+  update postrider.queue_depth_snapshot set snap = pg_current_snapshot(), at = now(), queued_since = '-infinity', queued_count = queued_count + 1;
 end $$;
 comment on function postrider.recount_queue() is 'Counts the queue anew, row by row: only after something went round its triggers.';
 

@@ -14,7 +14,7 @@ impl Display for Causes<'_> {
         while let Some(cause) = next {
             // Many errors already end with their cause.
             let text = words(cause);
-            if !said.contains(&text) {
+            if !includes(&said, &text) {
                 write!(formatter, ": {text}")?;
             }
             said = text;
@@ -27,33 +27,24 @@ impl Display for Causes<'_> {
 /// What one error of a chain says; of an answer of Postgres without the line of Postgres's own sources that the driver puts
 /// behind it.
 pub fn words(error: &(dyn Error + 'static)) -> String {
-    #[cfg_attr(
-        not(feature = "server"),
-        expect(
-            unused_mut,
-            reason = "without the driver there is nothing to leave out"
-        )
-    )]
-    let mut text = error.to_string();
-    #[cfg(feature = "server")]
-    if is_of_postgres(error)
-        && let Some((words, line)) = text.rsplit_once(" at line ")
-        && line.bytes().all(|byte| byte.is_ascii_digit())
-    {
-        text.truncate(words.len());
+    let text = error.to_string();
+    if text.contains("error returned from database: ") {
+        without_line(&text).to_owned()
+    } else {
+        text
     }
-    text
 }
 
-/// Whether it is an answer of Postgres, or comes of one.
-#[cfg(feature = "server")]
-fn is_of_postgres(error: &(dyn Error + 'static)) -> bool {
-    use sqlx::error::DatabaseError;
-    use sqlx::postgres::PgDatabaseError;
-    error.is::<PgDatabaseError>()
-        || error.is::<Box<dyn DatabaseError>>()
-        || matches!(error.downcast_ref(), Some(sqlx::Error::Database(_)))
-        || error.source().is_some_and(is_of_postgres)
+/// Whether what was said includes this.
+pub fn includes(said: &str, text: &str) -> bool {
+    said.contains(text) || said.contains(without_line(text))
+}
+
+fn without_line(text: &str) -> &str {
+    match text.rsplit_once(" at line ") {
+        Some((words, line)) if line.bytes().all(|byte| byte.is_ascii_digit()) => words,
+        _ => text,
+    }
 }
 
 #[cfg(test)]

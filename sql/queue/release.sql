@@ -25,3 +25,4 @@ update postrider.webhook_queue queue
 set next_retry_at = now()
 where queue.id = any (array(select waiting.id from waiting))
   and (select set_config('synchronous_commit', 'off', true)) is not null
+  and (select set_config('postrider.releasing', 'on', true)) is not null

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use crate::causes::words;
+use crate::causes::{includes, words};
 use crate::config;
 use crate::lifecycle::Ending;
 
@@ -52,7 +52,7 @@ fn message(error: &anyhow::Error) -> String {
     let mut message = format!("postrider: error: {}\n", indented(&error.to_string()));
     let mut said = error.to_string();
     for cause in error.chain().skip(1).map(words) {
-        if !said.contains(&cause) {
+        if !includes(&said, &cause) {
             let _ = writeln!(message, "  {}", indented(&cause));
         }
         said = cause;

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::Globals;
 use super::output::{Format, counted};
+use crate::db::Error;
 use crate::db::migrate::{self, Applied};
 use crate::source::Source;
 
@@ -35,7 +36,9 @@ pub(super) async fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Res
     let outcome = apply(&source).await;
     source.close().await;
     let done = outcome.map_err(|error| {
-        let forbidden = error.chain().any(is_forbidden);
+        let forbidden = error
+            .downcast_ref::<Error>()
+            .is_some_and(Error::is_forbidden);
         error.context(if forbidden {
             "the schema was not brought up to date\nhint: the first time the role needs `grant create on database`, later it must own the schema postrider"
         } else {
@@ -51,16 +54,6 @@ async fn apply(source: &Source) -> anyhow::Result<Done> {
     let applied = migrate::apply(&source.route.options).await?;
     let version = migrate::progress(&source.route.options).await?.applied;
     Ok(Done { version, applied })
-}
-
-/// Whether Postgres says that we may not.
-fn is_forbidden(cause: &(dyn std::error::Error + 'static)) -> bool {
-    let answer = cause
-        .downcast_ref::<sqlx::Error>()
-        .and_then(sqlx::Error::as_database_error);
-    answer
-        .and_then(sqlx::error::DatabaseError::code)
-        .is_some_and(|code| code == "42501")
 }
 
 /// For people.

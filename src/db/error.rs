@@ -126,6 +126,13 @@ impl Error {
         self.code().as_deref() == Some(INSUFFICIENT_PRIVILEGE)
     }
 
+    /// Whether the server gave up on the statement, for it took too long.
+    pub fn is_canceled(&self) -> bool {
+        /// `query_canceled`.
+        const QUERY_CANCELED: &str = "57014";
+        self.code().as_deref() == Some(QUERY_CANCELED)
+    }
+
     /// Whether a pooler did not let us in because of what we asked to be set.
     pub(super) fn is_refused_at_the_door(&self) -> bool {
         /// `protocol_violation`, with which `PgBouncer` answers a start-up parameter that it does not know.
@@ -148,7 +155,12 @@ impl Error {
 
     /// The server's code for what went wrong.
     fn code(&self) -> Option<std::borrow::Cow<'_, str>> {
-        let Self::Driver { source, .. } = self else {
+        let (Self::Driver { source, .. }
+        | Self::Migrate(
+            sqlx::migrate::MigrateError::Execute(source)
+            | sqlx::migrate::MigrateError::ExecuteMigration(source, _),
+        )) = self
+        else {
             return None;
         };
         source

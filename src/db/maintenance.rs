@@ -48,11 +48,6 @@ impl Database {
             .execute(self.pool())
             .await
             .map_err(Error::doing("add up the queue's depth"))?;
-        // Apart, so that the depth is right however long this takes.
-        sqlx::query("select postrider.look_for_oldest_due()")
-            .execute(self.pool())
-            .await
-            .map_err(Error::doing("look for the oldest due delivery"))?;
         sqlx::query(
             // What was deleted before is not looked through again: behind a transaction that is held open it is all still there.
             "-- depth.forget: deltas that every later snapshot has behind it
@@ -75,6 +70,44 @@ impl Database {
         .execute(self.pool())
         .await
         .map_err(Error::doing("forget what was added up"))?;
+        Ok(())
+    }
+
+    /// Looks for the oldest due delivery, and where workers are to begin. However long it takes: lanes with much that cannot be
+    /// vacuumed may be slow, and one at a time of those.
+    pub async fn look_for_oldest_due(&self) -> Result<(), Error> {
+        self.take_time_for("select false from postrider.look_for_oldest_due()")
+            .await?;
+        while self
+            .take_time_for("select postrider.look_through_lane()")
+            .await?
+        {}
+        Ok(())
+    }
+
+    /// One of these looks; true where another one is to follow.
+    async fn take_time_for(&self, statement: &'static str) -> Result<bool, Error> {
+        let doing = "look for the oldest due delivery";
+        let mut transaction = self.pool().begin().await.map_err(Error::doing(doing))?;
+        sqlx::query("set local statement_timeout = '10min'")
+            .persistent(false)
+            .execute(&mut *transaction)
+            .await
+            .map_err(Error::doing(doing))?;
+        let more = sqlx::query_scalar(statement)
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(Error::doing(doing))?;
+        transaction.commit().await.map_err(Error::doing(doing))?;
+        Ok(more)
+    }
+
+    /// Leaves the lane whose turn it is to the next round: it takes longer than anything may.
+    pub async fn skip_lane(&self) -> Result<(), Error> {
+        sqlx::query("update postrider.queue_depth_snapshot set next_whole = (next_whole + 1) % 64, owed = '10 seconds', slow_looks = slow_looks + 1")
+            .execute(self.pool())
+            .await
+            .map_err(Error::doing("leave out a lane"))?;
         Ok(())
     }
 

@@ -55,7 +55,9 @@ struct Sorted {
     jobs: Vec<Job>,
     /// What is to be held, each with its endpoint.
     held: Vec<(Lease, i64)>,
-    /// What workers have died over, and is to wait for its turn.
+    /// What workers have died over, and whose turn it is.
+    suspect: Option<Job>,
+    /// What of that kind is to wait for its turn.
     suspects: Vec<GivingBack>,
 }
 
@@ -150,14 +152,16 @@ impl Intake {
         }
         let sorted = self.sort(&roster, deliveries, claimed_at);
         drop(roster);
+        let lease_ends = claimed_at + self.settings.lease;
+        self.dispatch.push(sorted.jobs, lease_ends);
         if !sorted.suspects.is_empty() {
             let returns = self.metrics.lease.returns.of(ReturnReason::Suspect);
             returns.increment(sorted.suspects.len() as u64);
-            // Before anything starts that may end this process.
             self.give_up(sorted.suspects).await;
         }
+        // Last: it may end this process.
         self.dispatch
-            .push(sorted.jobs, claimed_at + self.settings.lease);
+            .push(sorted.suspect.into_iter().collect(), lease_ends);
         let held = sorted.held;
         if held.is_empty() {
             return Ok(());
@@ -218,14 +222,20 @@ impl Intake {
                     if delivery.crashes > 0 {
                         self.metrics.lease.expiries.increment(1);
                     }
-                    sorted.jobs.push(Job {
+                    let is_suspect = delivery.crashes >= CRASHES_SUSPECT;
+                    let job = Job {
                         delivery,
                         to,
                         schedule,
                         timeout,
                         in_flight_max,
                         claimed_at,
-                    });
+                    };
+                    if is_suspect {
+                        sorted.suspect = Some(job);
+                    } else {
+                        sorted.jobs.push(job);
+                    }
                 }
                 Whereabouts::Held(endpoint) => {
                     sorted.held.push((delivery.lease, endpoint.id));

@@ -1,6 +1,7 @@
 //! What has to be done now and then, by one worker at a time: retention, sealing, release, the queue's depth.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
@@ -32,6 +33,8 @@ pub(super) struct Maintenance {
     /// Where the walk through the queue is; none between rounds.
     pub(super) walk: Option<i64>,
     pub(super) walked_at: Option<Instant>,
+    /// Whether it is ours.
+    pub(super) on_duty: Arc<AtomicBool>,
 }
 
 impl Maintenance {
@@ -56,7 +59,9 @@ impl Maintenance {
     }
 
     async fn tick(&mut self) -> Result<(), Error> {
-        if Duty::hold(&self.database, "maintenance", &self.holder, TTL).await? {
+        let ours = Duty::hold(&self.database, "maintenance", &self.holder, TTL).await?;
+        self.on_duty.store(ours, Ordering::Relaxed);
+        if ours {
             self.database.add_up_depth().await?;
             if self.keyring.can_seal() {
                 let sealed = self.database.seal_secrets(&self.keyring).await?;

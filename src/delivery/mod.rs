@@ -23,12 +23,14 @@ mod holder;
 mod intake;
 mod keeper;
 mod lanes;
+mod lookout;
 mod maintenance;
 mod media;
 mod roster;
 mod runtime;
 mod sweeper;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -55,6 +57,7 @@ use health::Reporter;
 use holder::Holder;
 use intake::Intake;
 use keeper::Keeper;
+use lookout::Lookout;
 use maintenance::Maintenance;
 use roster::Roster;
 use sweeper::Sweeper;
@@ -268,6 +271,13 @@ impl Worker {
 
     /// Starts taking part in maintenance.
     fn start_maintenance(&self, tasks: &Tasks) {
+        let on_duty = Arc::new(AtomicBool::new(false));
+        let lookout = Lookout {
+            database: self.equipment.database.clone(),
+            metrics: self.equipment.metrics.clone(),
+            on_duty: on_duty.clone(),
+        };
+        tasks.spawn("lookout", lookout.run(tasks.soft().clone()));
         let maintenance = Maintenance {
             database: self.equipment.database.clone(),
             holder: self.settings.name.clone(),
@@ -276,6 +286,7 @@ impl Worker {
             metrics: self.equipment.metrics.clone(),
             walk: None,
             walked_at: None,
+            on_duty,
         };
         tasks.spawn("maintenance", maintenance.run(tasks.soft().clone()));
     }

@@ -67,15 +67,13 @@ pub(super) struct Wanted<'a> {
 }
 
 impl Claims {
-    /// Takes a subscription.
+    /// Takes a subscription, once what was acknowledged has been written.
     pub(super) async fn take(
         &self,
         sidecar: &Sidecar,
         wanted: &Wanted<'_>,
     ) -> Result<Taken, Error> {
         let database = &sidecar.database;
-        // What an earlier connection acknowledged through this process must be there to be read.
-        self.flush(sidecar).await;
         database.keep_sidecar_alive(&sidecar.name).await?;
         loop {
             let known = self.known(sidecar, wanted).await?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::acks::Acks;
@@ -113,6 +114,20 @@ pub(super) struct Beginning {
 }
 
 impl Sidecar {
+    /// Writes what clients have acknowledged. In a task of its own: whoever waits for it may hang up, and what was on its way would
+    /// be lost with him.
+    pub(super) async fn write_acknowledged(self: &Arc<Self>) {
+        let sidecar = Arc::clone(self);
+        let (done, written) = oneshot::channel();
+        self.tasks.serve("socket acks", async move {
+            sidecar.acks.flush(&sidecar.database, &sidecar.hub).await;
+            sidecar.claims.flush(&sidecar).await;
+            // Whoever asked may have gone.
+            let _ = done.send(());
+        });
+        drop(written.await);
+    }
+
     /// An instance's key, and what envelopes tell of it. A token that cannot be opened is left out.
     pub(super) fn profile(&self, instance: &Instance) -> (i64, Profile) {
         let opened = instance

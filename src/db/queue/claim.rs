@@ -96,7 +96,7 @@ impl Database {
         let found: Vec<OffsetDateTime> = sqlx::query_scalar(
             "-- queue.floors: as maintenance found them, if it is at work
             select greatest(floor.at, '4714-11-24 00:00+00 BC') from postrider.queue_depth_snapshot, unnest(due_from) with ordinality as floor(at, lane)
-            where slow_looks >= 4 and looked_at between clock_timestamp() - interval '15 seconds' and clock_timestamp()
+            where slow_looks >= 4 and looked_at between clock_timestamp() - interval '2 minutes' and clock_timestamp()
             order by floor.lane",
         )
         .fetch_all(self.pool())

@@ -100,12 +100,14 @@ impl State {
                 if let Some(held) = self.held.remove(&lease) {
                     self.bytes -= held.bytes;
                 }
+                self.suspects.ended(lease);
                 continue;
             }
             target.breaker.started(now);
             target.in_flight += 1;
             target.used_at = now;
             self.in_flight += 1;
+            self.suspects.started(lease, now);
             if let Some(held) = self.held.get_mut(&lease) {
                 held.stage = Stage::InFlight;
             }

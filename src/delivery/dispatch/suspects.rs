@@ -9,15 +9,17 @@ use tokio::time::Instant;
 
 use crate::model::Lease;
 
-/// Whose turn it is has this long to end its process; longer attempts are not waited for.
+/// Whose attempt has begun has this long to end its process; longer ones are not waited for.
 const TURN: Duration = Duration::from_secs(1);
+/// For how long an attempt may not begin before the turn is another one's.
+const WAITING_MAX: Duration = Duration::from_mins(1);
 /// From one place in the line to the next.
 const STEP: Duration = Duration::from_millis(100);
 
 /// Those of one worker process.
 #[derive(Debug, Default)]
 pub(super) struct Suspects {
-    /// Whose turn it is, and since when.
+    /// Whose turn it is, and until when at most.
     trying: Option<(Lease, Instant)>,
     /// When the last of those that were sent away may come back.
     line_ends: Option<Instant>,
@@ -26,14 +28,22 @@ pub(super) struct Suspects {
 impl Suspects {
     /// None where it may be tried now; else after which wait to ask again.
     pub(super) fn turn_of(&mut self, lease: Lease, now: Instant) -> Option<Duration> {
-        let taken = |(_, since): (Lease, Instant)| now.duration_since(since) < TURN;
-        if !self.trying.is_some_and(taken) {
-            self.trying = Some((lease, now));
+        if self.trying.is_none_or(|(_, until)| until <= now) {
+            self.trying = Some((lease, now + WAITING_MAX));
             return None;
         }
         let place = self.line_ends.map_or(now, |end| end.max(now)) + STEP;
         self.line_ends = Some(place);
         Some(place - now)
+    }
+
+    /// Its attempt begins.
+    pub(super) fn started(&mut self, lease: Lease, now: Instant) {
+        if let Some((trying, until)) = &mut self.trying
+            && *trying == lease
+        {
+            *until = now + TURN;
+        }
     }
 
     /// It has been tried, or will not be.
@@ -56,10 +66,13 @@ mod tests {
         assert_eq!(suspects.turn_of(lease(3), now), Some(STEP * 2));
         assert_eq!(suspects.turn_of(lease(2), now + STEP), Some(STEP * 2));
         suspects.ended(lease(3));
-        assert!(suspects.turn_of(lease(4), now + STEP).is_some());
+        // It has not even begun.
+        assert!(suspects.turn_of(lease(4), now + TURN * 2).is_some());
         suspects.ended(lease(1));
-        assert_eq!(suspects.turn_of(lease(3), now + STEP * 2), None);
+        assert_eq!(suspects.turn_of(lease(3), now + TURN * 2), None);
+        suspects.started(lease(3), now + TURN * 2);
+        assert!(suspects.turn_of(lease(4), now + TURN * 2).is_some());
         // One that takes long keeps nobody waiting for ever.
-        assert_eq!(suspects.turn_of(lease(4), now + STEP * 2 + TURN), None);
+        assert_eq!(suspects.turn_of(lease(4), now + TURN * 3), None);
     }
 }

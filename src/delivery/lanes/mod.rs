@@ -130,7 +130,8 @@ impl Lanes {
                 let swept_at = lane.swept_at?;
                 // What was committed late lies before the floors until they are found anew, and nobody rings for that.
                 let owed = self.floors.is_some() || self.looked_at > Some(swept_at);
-                owed.then(|| swept_at + self.sweep_every)
+                let rests_until = self.rest_of(lane).unwrap_or(now);
+                owed.then(|| (swept_at + self.sweep_every).max(rests_until))
             }
         };
         self.all.iter().filter_map(at).min()

@@ -292,3 +292,23 @@ fn sweeps_begin_at_the_floors_and_go_on_while_there_are_any() {
             .all(|window| window.after == Position::start())
     );
 }
+
+#[test]
+fn nobody_is_called_to_sweep_while_sweeps_rest() {
+    let mut lanes = Lanes::new();
+    let now = Instant::now();
+    for _ in 0..LANES {
+        sweep_in_vain(&mut lanes, now);
+    }
+    // All lanes are due again, and something fresh comes: they are swept in small steps.
+    let later = now + 2 * SWEEP_EVERY;
+    let plan = lanes.fresh(1000, later);
+    let reached = answer(&plan, |_| 1);
+    lanes.found(&plan, &took(&reached, 1), later);
+    let plan = lanes.sweep(1000, later).unwrap();
+    assert!(plan.windows.len() < LANES);
+    lanes.found(&plan, &nothing(), later);
+    assert!(lanes.sweep(1000, later).is_none());
+    assert!(!sweeps_now(&lanes, later));
+    assert!(sweeps_now(&lanes, later + MOMENT * REST_BESIDE_FRESH));
+}

@@ -120,7 +120,7 @@ async fn opening(
     let mut consumer = None;
     if let Some(name) = named {
         // What an earlier connection acknowledged through this process must be there to be read.
-        sidecar.acks.flush(&sidecar.database, &sidecar.hub).await;
+        sidecar.write_acknowledged().await;
         let (taken, cursor) = sidecar
             .database
             .take_consumer(instance.id, &name)

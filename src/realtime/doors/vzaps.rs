@@ -150,6 +150,8 @@ async fn opening(sidecar: &Arc<Sidecar>, parts: &Parts) -> Result<Opening, Refus
         last_event_id: query(parts, "last_event_id"),
         present: sidecar.hub.present().ok_or(Refusal::Unavailable)?,
     };
+    // What an earlier connection acknowledged through this process must be there to be read.
+    sidecar.write_acknowledged().await;
     let taken = sidecar.claims.take(sidecar, &wanted).await;
     let taken = taken.map_err(away)?;
     Ok(Opening {

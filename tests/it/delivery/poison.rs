@@ -370,7 +370,8 @@ async fn a_worker_that_is_mortal() {
         .faulty(|webhook| Arc::new(Mortal(webhook)))
         .start()
         .await;
-    std::future::pending::<()>().await;
+    // Longer than the test.
+    tokio::time::sleep(5 * PATIENCE).await;
 }
 
 /// One that ends with the test.

@@ -1,19 +1,33 @@
 //! The queue's depth without counting: exact, whatever happens beside it.
 
-use std::time::Duration;
-
 use postrider::db::{Database, Purpose};
 use rand::RngExt as _;
-use time::OffsetDateTime;
 
 use crate::support::app::TestApp;
+use crate::support::wait::{PATIENCE, until};
 
 /// What maintenance does every two seconds.
-const LOOK: &str = "select postrider.add_up_queue_depth(); select postrider.look_for_oldest_due()";
+const LOOK: &str = "select postrider.add_up_queue_depth(); select postrider.look_for_oldest_due(); select postrider.look_through_lane()";
 
 /// As after hours behind an open transaction: lanes take so long to look through that it is left for later.
 const BUSY: &str =
     "update postrider.queue_depth_snapshot set owed = '1 hour', slow_looks = 4, looked_at = now()";
+
+/// Looks until a statement says so: a busy machine may take several turns.
+async fn look_until(app: &TestApp, holds: &str) {
+    until(holds, PATIENCE, async || {
+        app.sql(LOOK).await;
+        app.value::<bool>(holds).await
+    })
+    .await;
+}
+
+/// Whether the oldest due delivery is that many hours old.
+fn oldest(hours: u32) -> String {
+    format!(
+        "select coalesce(round(extract(epoch from at - oldest_due_at) / 3600) = {hours}, false) from postrider.queue_depth_snapshot"
+    )
+}
 
 /// The engine's own connection.
 fn maintainer(app: &TestApp) -> Database {
@@ -125,10 +139,7 @@ async fn what_waits_for_an_endpoint_that_is_paused_or_does_not_answer_is_not_lat
         ))
         .await;
     }
-    let oldest = "select round(extract(epoch from s.at - s.oldest_due_at) / 3600)::bigint from postrider.queue_depth_snapshot s";
-    let add_up = LOOK;
-    app.sql(add_up).await;
-    assert_eq!(app.value::<Option<i64>>(oldest).await, Some(3));
+    look_until(&app, &oldest(3)).await;
     app.sql(&format!(
         "select postrider.set_endpoint_state({}, 'paused')",
         paused.id
@@ -139,15 +150,17 @@ async fn what_waits_for_an_endpoint_that_is_paused_or_does_not_answer_is_not_lat
         failing.id
     ))
     .await;
-    app.sql(add_up).await;
-    assert_eq!(app.value::<Option<i64>>(oldest).await, Some(1));
+    look_until(&app, &oldest(1)).await;
     app.sql(&format!(
         "select postrider.set_endpoint_state({}, 'disabled')",
         healthy.id
     ))
     .await;
-    app.sql(add_up).await;
-    assert_eq!(app.value::<Option<i64>>(oldest).await, None);
+    look_until(
+        &app,
+        "select oldest_due_at is null from postrider.queue_depth_snapshot",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -155,52 +168,52 @@ async fn where_it_takes_long_to_look_for_the_oldest_delivery_most_looks_begin_wh
  {
     let app = TestApp::start().await;
     app.endpoint("shop").create().await;
-    let oldest = "select round(extract(epoch from s.at - s.oldest_due_at) / 3600)::bigint from postrider.queue_depth_snapshot s";
     let late = |hours: i32| {
         format!(
             "update postrider.webhook_queue set next_retry_at = now() - interval '{hours} hours'
              where id = (select max(id) from postrider.webhook_queue)"
         )
     };
-    let add_up = LOOK;
     for hours in [2, 1] {
         app.emit_many(1).await;
         app.sql(&late(hours)).await;
     }
-    app.sql(add_up).await;
-    assert_eq!(app.value::<Option<i64>>(oldest).await, Some(2));
+    look_until(&app, &oldest(2)).await;
     app.sql(BUSY).await;
     app.sql(
         "delete from postrider.webhook_queue where next_retry_at < now() - interval '90 minutes'",
     )
     .await;
-    app.sql(add_up).await;
-    assert_eq!(app.value::<Option<i64>>(oldest).await, Some(1));
+    look_until(&app, &oldest(1)).await;
     app.emit_many(1).await;
     app.sql(&late(3)).await;
-    app.sql(add_up).await;
-    assert_eq!(app.value::<Option<i64>>(oldest).await, Some(1), "not yet");
-    app.sql("update postrider.queue_depth_snapshot set looked_at = now() - interval '51 hours'")
+    look_until(&app, &oldest(3)).await;
+    // What nobody tells of is found in its turn.
+    app.sql(&format!(
+        "alter table postrider.webhook_queue disable trigger user; {}; alter table postrider.webhook_queue enable trigger user",
+        late(4)
+    ))
+    .await;
+    app.sql(LOOK).await;
+    assert!(!app.value::<bool>(&oldest(4)).await, "not yet");
+    app.sql("update postrider.queue_depth_snapshot set owed = '0'")
         .await;
-    app.sql(add_up).await;
-    assert_eq!(app.value::<Option<i64>>(oldest).await, Some(3));
+    look_until(&app, &oldest(4)).await;
 }
 
 #[tokio::test]
-async fn where_sweeps_begin_late_nothing_is_hidden_that_was_held_or_committed_late_or_is_due_since_long()
+async fn where_sweeps_begin_late_nothing_is_hidden_that_was_held_or_committed_late_or_was_moved_by_hand()
  {
     let app = TestApp::start().await;
     let endpoint = app.endpoint("shop").create().await;
-    let add_up = LOOK;
     let lane: i16 = app.value("select lane from postrider.endpoints").await;
-    let floor = async || {
-        let floors = maintainer(&app).sweep_floors().await.unwrap().unwrap();
-        floors[usize::from(lane.unsigned_abs())].at
+    let floor = |of: i16, condition: &str| {
+        format!("select due_from[{of} + 1] {condition} from postrider.queue_depth_snapshot")
     };
-    let age_of_floor = async || (OffsetDateTime::now_utc() - floor().await).whole_seconds();
+    let recent = floor(lane, "between now() - interval '1 minute' and now()");
+    let hours_ago = floor(lane, "< now() - interval '170 minutes'");
     app.sql(BUSY).await;
-    app.sql(add_up).await;
-    assert!((1..60).contains(&age_of_floor().await));
+    look_until(&app, &recent).await;
     // Written by hand, long due.
     let by_hand = format!(
         "insert into postrider.webhook_queue (instance_name, url, payload, event_type, endpoint_id, next_retry_at)
@@ -208,52 +221,85 @@ async fn where_sweeps_begin_late_nothing_is_hidden_that_was_held_or_committed_la
         endpoint.id
     );
     app.sql(&by_hand).await;
-    app.sql(add_up).await;
-    assert_eq!(age_of_floor().await / 3600, 3);
+    look_until(&app, &hours_ago).await;
     // Held by a worker that may die over it.
     app.sql("update postrider.webhook_queue set lease_token = 1, lease_until = now() + interval '1 minute'")
         .await;
-    app.sql(add_up).await;
-    assert_eq!(age_of_floor().await / 3600, 3);
+    app.sql(LOOK).await;
+    assert!(app.value::<bool>(&hours_ago).await);
     app.sql("delete from postrider.webhook_queue").await;
-    app.sql(add_up).await;
-    assert!((1..60).contains(&age_of_floor().await));
+    look_until(&app, &recent).await;
     // Of a transaction that began long ago.
     let mut slow = app.pool().begin().await.unwrap();
     sqlx::query("select postrider.emit('shop', 'order.paid', '{}'::json)")
         .execute(&mut *slow)
         .await
         .unwrap();
-    tokio::time::sleep(Duration::from_millis(2500)).await;
-    app.sql(add_up).await;
-    let before = floor().await;
+    let due: String = sqlx::query_scalar("select now()::text")
+        .fetch_one(&mut *slow)
+        .await
+        .unwrap();
+    let passed_it = format!("> '{due}'");
+    let comes_to_it = format!("<= '{due}'");
+    look_until(&app, &floor(lane, &passed_it)).await;
     slow.commit().await.unwrap();
-    app.sql(add_up).await;
-    let after = floor().await;
-    let due: OffsetDateTime = app
-        .value("select next_retry_at from postrider.webhook_queue")
-        .await;
-    assert!(due < before, "else this shows nothing");
-    assert!(after <= due);
-    // Moved to another lane by hand.
-    app.sql("update postrider.webhook_queue set next_retry_at = now() + interval '1 hour'")
-        .await;
-    tokio::time::sleep(Duration::from_millis(1500)).await;
-    app.sql(add_up).await;
-    assert!(floor().await > due);
+    look_until(&app, &floor(lane, &comes_to_it)).await;
+    // Put off, and set back by hand.
+    let put_off = "update postrider.webhook_queue set next_retry_at = now() + interval '1 hour'";
+    app.sql(put_off).await;
+    look_until(&app, &floor(lane, &passed_it)).await;
     app.sql(&format!(
-        "update postrider.webhook_queue set next_retry_at = '{due}', endpoint_id = null, url = 'http://127.0.0.1:9/other'"
+        "update postrider.webhook_queue set next_retry_at = '{due}'"
     ))
     .await;
-    app.sql(add_up).await;
+    look_until(&app, &floor(lane, &comes_to_it)).await;
+    // Moved to another lane by hand.
+    app.sql(
+        "update postrider.webhook_queue set endpoint_id = null, url = 'http://127.0.0.1:9/other'",
+    )
+    .await;
     let new_lane: i16 = app.value("select lane from postrider.webhook_queue").await;
     assert_ne!(new_lane, lane);
-    let floors = maintainer(&app).sweep_floors().await.unwrap().unwrap();
-    assert!(floors[usize::from(new_lane.unsigned_abs())].at <= due);
+    look_until(&app, &floor(new_lane, &comes_to_it)).await;
     // Nobody has looked of late: then sweeps begin at the beginnings.
-    app.sql("update postrider.queue_depth_snapshot set looked_at = now() - interval '1 minute'")
+    assert!(maintainer(&app).sweep_floors().await.unwrap().is_some());
+    app.sql("update postrider.queue_depth_snapshot set looked_at = now() - interval '3 minutes'")
         .await;
     assert_eq!(maintainer(&app).sweep_floors().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn that_beginnings_are_slow_to_look_at_is_noticed_and_so_is_it_when_they_no_longer_are() {
+    let app = TestApp::start().await;
+    app.endpoint("shop").create().await;
+    let mut held = app.pool().begin().await.unwrap();
+    sqlx::raw_sql("set transaction isolation level repeatable read; select pg_current_xact_id()")
+        .execute(&mut *held)
+        .await
+        .unwrap();
+    app.sql("alter table postrider.webhook_queue disable trigger user")
+        .await;
+    app.sql(
+        "insert into postrider.webhook_queue (instance_name, url, payload, event_type, endpoint_id, target, lane, next_retry_at)
+         select 'shop', 'http://x', '{}', 'order.paid', id, id, lane, now() - interval '1 hour' from postrider.endpoints, generate_series(1, 150000)",
+    )
+    .await;
+    app.sql("update postrider.webhook_queue set status = 'delivered'")
+        .await;
+    app.sql("alter table postrider.webhook_queue enable trigger user")
+        .await;
+    let database = maintainer(&app);
+    let floors = async || {
+        // Time passes, and nobody owes any.
+        app.sql("update postrider.queue_depth_snapshot set owed = '0'")
+            .await;
+        database.look_for_oldest_due().await.unwrap();
+        database.sweep_floors().await.unwrap()
+    };
+    until("they are slow", PATIENCE, async || floors().await.is_some()).await;
+    held.rollback().await.unwrap();
+    app.sql("vacuum postrider.webhook_queue").await;
+    until("they are not", PATIENCE, async || floors().await.is_none()).await;
 }
 
 #[tokio::test]
@@ -279,8 +325,6 @@ async fn a_backlog_of_an_endpoint_that_does_not_answer_hides_no_late_delivery_of
     .await;
     app.sql("alter table postrider.webhook_queue enable trigger user")
         .await;
-    let late = "select round(extract(epoch from s.at - s.oldest_due_at) / 60)::bigint from postrider.queue_depth_snapshot s";
-    let add_up = LOOK;
     let delivered_before = |minutes: i32| {
         format!(
             "delete from postrider.webhook_queue where endpoint_id = {} and next_retry_at < now() - interval '{minutes} minutes'",
@@ -290,14 +334,15 @@ async fn a_backlog_of_an_endpoint_that_does_not_answer_hides_no_late_delivery_of
     for (oldest, said) in [(295, 295), (240, 60), (30, 10), (8, 8)] {
         // Two minutes are what the statements may take.
         app.sql(&delivered_before(oldest)).await;
-        app.sql(add_up).await;
-        let found = app.value::<Option<i64>>(late).await;
-        assert!(
-            found.is_some_and(|found| (said - 2..=said).contains(&found)),
-            "{oldest} minutes late: {found:?}"
-        );
+        look_until(&app, &format!(
+            "select coalesce(round(extract(epoch from at - oldest_due_at) / 60), -1) between {said} - 2 and {said} from postrider.queue_depth_snapshot"
+        ))
+        .await;
     }
     app.sql(&delivered_before(0)).await;
-    app.sql(add_up).await;
-    assert_eq!(app.value::<Option<i64>>(late).await, None);
+    look_until(
+        &app,
+        "select oldest_due_at is null from postrider.queue_depth_snapshot",
+    )
+    .await;
 }

@@ -95,7 +95,8 @@ begin
     on conflict (channel, status) do update set rows = d.rows + excluded.rows
   )
   select min(f.due_from) into since from fresh f where f.status = 'pending' and f.change >= 0;
-  update postrider.queue_depth_snapshot s set snap = present, at = now(), queued_since = least(s.queued_since, since);
+  update postrider.queue_depth_snapshot s set snap = present, at = now(), queued_since = least(s.queued_since, since)
+    , queued_count = s.queued_count + (since is not null)::integer;
 end $$;
 
 
@@ -1171,12 +1172,18 @@ COMMENT ON FUNCTION postrider.capture_trigger_name(name text, operation text) IS
 --
 
 CREATE FUNCTION postrider.captures_naming(instance text) RETURNS text
-    LANGUAGE sql STABLE SECURITY DEFINER
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-  select string_agg(distinct c.relation::text, ', ') from postrider.captures c
-  where c.instance in (quote_literal(captures_naming.instance), quote_literal(captures_naming.instance) || '::text')
-$$;
+declare
+  tables text;
+begin
+  select string_agg(distinct c.relation::text, ', ') into tables from postrider.captures c
+  where c.instance in (quote_literal(captures_naming.instance), quote_literal(captures_naming.instance) || '::text');
+  return tables;
+exception when others then
+  return null; -- a capture that somebody has changed by hand keeps nobody from deleting an instance
+end $$;
 
 
 --
@@ -2016,13 +2023,8 @@ CREATE FUNCTION postrider.delete_instance(name text) RETURNS boolean
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  captured text;
+  captured text := postrider.captures_naming(name);
 begin
-  begin
-    captured := postrider.captures_naming(name);
-  exception when others then
-    captured := null; -- a capture that somebody has changed by hand keeps nobody from deleting
-  end;
   perform postrider.bury_pending(e.id, 'the instance was deleted')
   from postrider.instances i join postrider.endpoints e on e.instance_id = i.id
   where i.name = delete_instance.name and e.channel = 'webhook';
@@ -2861,56 +2863,60 @@ CREATE FUNCTION postrider.look_for_oldest_due() RETURNS void
     AS $$
 declare
   last record;
-  started timestamptz;
+  started timestamptz := clock_timestamp();
   begun timestamptz;
   debt interval;
-  slowest interval := '0';
   starts timestamptz[];
   oldest timestamptz[];
   found record;
   lane integer;
-  whole_until integer;
+  whole integer := 0;
   stopped_at integer;
+  slow integer;
+  calm integer;
 begin
-  select s.due_from, s.oldest_due, s.queued_since, s.looked_at, s.next_whole, s.next_lane, s.owed into last
-  from postrider.queue_depth_snapshot s for update;
-  started := clock_timestamp();
+  -- Not locked: what adds up the depth does not wait for us. What changes meanwhile is seen at the end.
+  select s.due_from, s.oldest_due, s.queued_since, s.queued_count, s.looked_at, s.next_whole, s.next_lane, s.owed, s.slow_looks, s.calm_looks into last
+  from postrider.queue_depth_snapshot s;
   debt := greatest(last.owed - greatest(started - last.looked_at, '0') / 50, '0');
+  slow := last.slow_looks;
+  calm := last.calm_looks;
   oldest := last.oldest_due;
   select array_agg(least(f.at, last.queued_since) order by f.lane) into starts from unnest(last.due_from) with ordinality as f(at, lane);
-  -- First those whose turn it is to be looked at from the beginning; then the others.
-  for turn in 0 .. 127 loop
-    if turn < 64 then
-      lane := (last.next_whole + turn) % 64;
-      -- Called every 2 s, so what takes 40 ms is done each time.
-      if debt >= interval '40 milliseconds' then continue; end if;
-      whole_until := turn;
-    else
-      lane := (last.next_lane + turn) % 64;
-      if (lane - last.next_whole + 64) % 64 <= whole_until then continue; end if;
-      -- Where one transaction began so long ago that this takes long, the rest keeps its place until the next time.
-      if stopped_at is not null or clock_timestamp() - started > interval '250 milliseconds' then
-        stopped_at := coalesce(stopped_at, lane);
-        continue;
-      end if;
-    end if;
+  -- Called every 2 s, so what takes 40 ms is done each time. Slow ones have a call of their own.
+  while whole < 64 and slow = 0 and debt < interval '40 milliseconds' loop
+    lane := (last.next_whole + whole) % 64;
     begun := clock_timestamp();
-    select l.first_at, l.oldest_at into found
-    from postrider.look_at_lane(lane::smallint, case when turn < 64 then '-infinity' else starts[lane + 1] end) as l;
+    select l.first_at, l.oldest_at into found from postrider.look_at_lane(lane::smallint, '-infinity') as l;
     -- What a transaction queues that began before this and commits later brings it back.
     starts[lane + 1] := least(found.first_at, now() - interval '1 second');
     oldest[lane + 1] := found.oldest_at;
-    if turn < 64 then
-      debt := debt + (clock_timestamp() - begun);
-      slowest := greatest(slowest, clock_timestamp() - begun);
+    debt := debt + (clock_timestamp() - begun);
+    whole := whole + 1;
+    if clock_timestamp() - begun > interval '10 milliseconds' then
+      slow := 1;
+      calm := 0;
     end if;
   end loop;
+  for turn in 0 .. 63 loop
+    lane := (last.next_lane + turn) % 64;
+    if (lane - last.next_whole + 64) % 64 < whole then continue; end if;
+    -- Where one transaction began so long ago that this takes long, the rest keeps its place until the next time.
+    if stopped_at is not null or clock_timestamp() - started > interval '250 milliseconds' then
+      stopped_at := coalesce(stopped_at, lane);
+      continue;
+    end if;
+    select l.first_at, l.oldest_at into found from postrider.look_at_lane(lane::smallint, starts[lane + 1]) as l;
+    starts[lane + 1] := least(found.first_at, now() - interval '1 second');
+    oldest[lane + 1] := found.oldest_at;
+  end loop;
   update postrider.queue_depth_snapshot s
-  set due_from = starts, oldest_due = oldest, oldest_due_at = (select min(o.at) from unnest(oldest) as o(at)), queued_since = null, looked_at = started
-    , next_whole = (last.next_whole + coalesce(whole_until + 1, 0)) % 64
-    , next_lane = coalesce(stopped_at, 0)
-    , owed = least(debt, interval '10 seconds')
-    , slow_looks = case when slowest > interval '10 milliseconds' then least(s.slow_looks + 1, 1000) when whole_until = 63 then 0 else s.slow_looks end;
+  set due_from = starts, oldest_due = oldest, oldest_due_at = (select min(o.at) from unnest(oldest) as o(at))
+    , queued_since = case when s.queued_count = last.queued_count then null else s.queued_since end
+    , looked_at = started, next_whole = (last.next_whole + whole) % 64, next_lane = coalesce(stopped_at, 0)
+    , owed = least(debt, interval '10 seconds'), slow_looks = slow, calm_looks = calm
+  -- Unless another process has looked meanwhile.
+  where s.looked_at = last.looked_at;
 end $$;
 
 
@@ -2919,6 +2925,43 @@ end $$;
 --
 
 COMMENT ON FUNCTION postrider.look_for_oldest_due() IS 'Notes the oldest delivery that is due, held by nobody, and for an endpoint that answers, and where workers may begin. Internal.';
+
+
+--
+-- Name: look_through_lane(); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.look_through_lane() RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  last record;
+  begun timestamptz := clock_timestamp();
+  found record;
+  took interval;
+  more boolean;
+begin
+  select s.next_whole, s.owed, s.slow_looks into last from postrider.queue_depth_snapshot s;
+  if last.slow_looks = 0 or last.owed >= interval '40 milliseconds' then return false; end if;
+  select l.first_at, l.oldest_at into found from postrider.look_at_lane(last.next_whole, '-infinity') as l;
+  took := clock_timestamp() - begun;
+  update postrider.queue_depth_snapshot s
+  set due_from[last.next_whole + 1] = least(found.first_at, now() - interval '1 second'), oldest_due[last.next_whole + 1] = found.oldest_at
+    , next_whole = (s.next_whole + 1) % 64, owed = least(s.owed + took, interval '10 seconds')
+    , slow_looks = case when took > interval '10 milliseconds' then least(s.slow_looks + 1, 1000) when s.calm_looks >= 63 then 0 else s.slow_looks end
+    , calm_looks = case when took > interval '10 milliseconds' or s.calm_looks >= 63 then 0 else s.calm_looks + 1 end
+  where s.next_whole = last.next_whole
+  returning s.slow_looks > 0 and s.owed < interval '40 milliseconds' into more;
+  return coalesce(more, false);
+end $$;
+
+
+--
+-- Name: FUNCTION look_through_lane(); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.look_through_lane() IS 'Looks at the lane whose turn it is from its beginning, where that is slow and there is time for it; true where there is time for another. Internal.';
 
 
 --
@@ -3226,6 +3269,8 @@ CREATE FUNCTION postrider.recount_queue() RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
+  -- In the order in which TRUNCATE takes them.
+  lock table postrider.webhook_queue in access share mode;
   -- One statement sees one snapshot: the count and the snapshot it stands for belong together.
   perform from postrider.queue_depth_snapshot for update;
   with counted as materialized (
@@ -3238,7 +3283,7 @@ begin
     where not exists (select from postrider.queue_depth d where (d.channel, d.status) = (c.channel, c.status))
   )
   -- What went round the triggers may be due since whenever.
-  update postrider.queue_depth_snapshot set snap = pg_current_snapshot(), at = now(), queued_since = '-infinity', slow_looks = 0;
+  update postrider.queue_depth_snapshot set snap = pg_current_snapshot(), at = now(), queued_since = '-infinity', queued_count = queued_count + 1;
 end $$;
 
 
@@ -3763,6 +3808,27 @@ end $$;
 --
 
 COMMENT ON FUNCTION postrider.strip_media_base64(data json) IS 'The event without base64 media, for one that has some. Internal: call without_media_base64.';
+
+
+--
+-- Name: time_set_back_by_hand(); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.time_set_back_by_hand() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  insert into postrider.queue_changes (channel, status, change, due_from) values (new.channel, 'pending', 0, least(new.next_retry_at, now()));
+  return new;
+end $$;
+
+
+--
+-- Name: FUNCTION time_set_back_by_hand(); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.time_set_back_by_hand() IS 'Trigger: tells those who look for due rows that one is due earlier than it was.';
 
 
 --
@@ -5545,11 +5611,13 @@ CREATE TABLE postrider.queue_depth_snapshot (
     due_from timestamp with time zone[] DEFAULT array_fill('-infinity'::timestamp with time zone, '{64}'::integer[]) NOT NULL,
     oldest_due timestamp with time zone[] DEFAULT array_fill(NULL::timestamp with time zone, '{64}'::integer[]) NOT NULL,
     queued_since timestamp with time zone,
+    queued_count bigint DEFAULT 0 NOT NULL,
     looked_at timestamp with time zone DEFAULT now() NOT NULL,
     next_whole smallint DEFAULT 0 NOT NULL,
     next_lane smallint DEFAULT 0 NOT NULL,
     owed interval DEFAULT '00:00:00'::interval NOT NULL,
     slow_looks integer DEFAULT 0 NOT NULL,
+    calm_looks integer DEFAULT 0 NOT NULL,
     forgotten_below xid8 DEFAULT '0'::xid8 NOT NULL,
     CONSTRAINT queue_depth_snapshot_one_check CHECK (one)
 )
@@ -5613,6 +5681,13 @@ COMMENT ON COLUMN postrider.queue_depth_snapshot.queued_since IS 'Nothing that w
 
 
 --
+-- Name: COLUMN queue_depth_snapshot.queued_count; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.queued_count IS 'How many times that was said.';
+
+
+--
 -- Name: COLUMN queue_depth_snapshot.looked_at; Type: COMMENT; Schema: postrider; Owner: -
 --
 
@@ -5644,7 +5719,14 @@ COMMENT ON COLUMN postrider.queue_depth_snapshot.owed IS 'Time spent on looking 
 -- Name: COLUMN queue_depth_snapshot.slow_looks; Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON COLUMN postrider.queue_depth_snapshot.slow_looks IS 'How many times in a row a lane took more than 10 ms from its beginning; from four on workers begin to sweep at due_from.';
+COMMENT ON COLUMN postrider.queue_depth_snapshot.slow_looks IS 'Looks at the beginning of a lane that took more than 10 ms, until 64 in a row did not; from four on workers begin to sweep at due_from.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.calm_looks; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.calm_looks IS 'Looks at beginnings since the last slow one.';
 
 
 --
@@ -6926,6 +7008,13 @@ CREATE TRIGGER row_inserted_by_hand BEFORE INSERT ON postrider.webhook_queue FOR
 --
 
 CREATE TRIGGER status_changed_by_hand BEFORE UPDATE ON postrider.webhook_queue FOR EACH ROW WHEN ((((old.status)::text IS DISTINCT FROM (new.status)::text) AND (((new.status)::text = 'pending'::text) OR (new.lease_token IS NOT NULL) OR (old.lease_token IS NULL)))) EXECUTE FUNCTION postrider.status_changed_by_hand();
+
+
+--
+-- Name: webhook_queue time_set_back_by_hand; Type: TRIGGER; Schema: postrider; Owner: -
+--
+
+CREATE TRIGGER time_set_back_by_hand BEFORE UPDATE ON postrider.webhook_queue FOR EACH ROW WHEN (((new.next_retry_at < old.next_retry_at) AND ((old.status)::text = 'pending'::text) AND ((new.status)::text = 'pending'::text) AND (old.lease_token IS NULL) AND (current_setting('postrider.releasing'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION postrider.time_set_back_by_hand();
 
 
 --
