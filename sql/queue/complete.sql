@@ -17,8 +17,8 @@ with held as materialized (
   order by queue.id
   for no key update of queue skip locked
 ), ended as (
-  -- By their place in the table, which no index is asked for once more. Where a row was moved since this statement began, its
-  -- lease extended for one, nothing is found there, and it is left for the next time as well.
+  -- By ctid, so that no index is read twice. Where a row was moved since this statement began, its lease extended for one,
+  -- nothing is found there, and it is left for the next time as well.
   update postrider.webhook_queue queue
   set status = held.status
     , attempts = least(queue.attempts, 2147483646) + held.counts::integer

@@ -207,7 +207,8 @@ impl Intake {
             }
             match roster.find(&delivery) {
                 Whereabouts::Known(to, schedule, timeout, in_flight_max) => {
-                    if delivery.crashes >= CRASHES_SUSPECT {
+                    let is_suspect = delivery.crashes >= CRASHES_SUSPECT;
+                    if is_suspect {
                         if let Some(wait) = self.dispatch.turn_of_suspect(delivery.lease) {
                             sorted.suspects.push((delivery.lease, Due::After(wait)));
                             continue;
@@ -216,13 +217,12 @@ impl Intake {
                             delivery.id = delivery.lease.delivery,
                             delivery.endpoint_id,
                             workers = delivery.crashes,
-                            "so many workers have died or stopped while they held this delivery; it is tried once more, and no other such beside it"
+                            "so many workers have died or stopped while they held this delivery; it is tried once more, and no other such beside it; to stop that, set its status in webhook_queue to 'failed'"
                         );
                     }
                     if delivery.crashes > 0 {
                         self.metrics.lease.expiries.increment(1);
                     }
-                    let is_suspect = delivery.crashes >= CRASHES_SUSPECT;
                     let job = Job {
                         delivery,
                         to,
