@@ -61,11 +61,13 @@ with lanes as materialized (
     -- Most installations name no senders, and then this table is empty: it is not looked into for each row.
     , case when (select exists (select from postrider.event_senders)) then
         (select said.sender from postrider.event_senders said where said.event_id = queue.event_id) end as sender
+    -- Since it was queued it was tried, or an operator sent it anew.
+    , queue.updated_at > queue.created_at as is_again
 )
 select claimed.*, null::bigint as window_number, null::bigint as looked_at, null::timestamptz as end_at, null::bigint as end_id
 from claimed
 union all
-select null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null
+select null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null
   , reached.entry, reached.looked_at, reached.end_at, reached.end_id
 from (
   select seen.entry, count(*) as looked_at, max(seen.next_retry_at) as end_at

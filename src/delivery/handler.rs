@@ -9,7 +9,7 @@ use super::dispatch::{Dispatch, Job, News};
 use super::media::{self, Embedded};
 use crate::backoff::{self, Progress};
 use crate::channels::{AnyChannel, Class, Failure, MediaClient, Outcome, Retry, Verdict};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Tries};
 use crate::model::{Attempt, Channel, Delivery, Destination, Parcel, Resolution, Schedule};
 
 /// Leases that may expire over a delivery before it is buried: whatever it does to its workers, it stops doing.
@@ -70,6 +70,11 @@ impl Handler {
         let started = Instant::now();
         let channel = job.delivery.channel;
         let url_is_stale = url_is_stale(&job);
+        let tries = if job.delivery.is_again {
+            Tries::Again
+        } else {
+            Tries::First
+        };
         let parcel = Parcel {
             event_id: job.delivery.event_id,
             event_type: job.delivery.event_type,
@@ -92,12 +97,12 @@ impl Handler {
         };
         let resolution = backoff::resolve(&outcome, &job.schedule, progress, rand::random());
         self.count(channel, &outcome, resolution, ended - started);
-        if resolution == Resolution::Delivered && progress.since_first_attempt.is_none() {
+        if resolution == Resolution::Delivered {
             let lag = job.delivery.age + (ended - job.claimed_at);
             self.metrics
                 .delivery
                 .lag_seconds
-                .of(channel)
+                .of(channel, tries)
                 .record(lag.as_secs_f64());
         }
         Attempt {

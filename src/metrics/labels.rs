@@ -51,6 +51,31 @@ impl Label for AttemptResult {
     }
 }
 
+/// Whether a delivery had been tried before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tries {
+    /// Never: how late it is says how fast we are, and for how long its endpoint was held.
+    First,
+    /// It failed before, or an operator sent it anew: how late it is says how long its receiver was out of order.
+    Again,
+}
+
+impl Label for Tries {
+    const KEY: &'static str = "tried";
+    const ALL: &'static [Self] = &[Self::First, Self::Again];
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Again => "again",
+        }
+    }
+}
+
 impl Label for Channel {
     const KEY: &'static str = "channel";
     const ALL: &'static [Self] = &[Self::Webhook];
@@ -200,6 +225,7 @@ mod tests {
 
     use super::{
         AttemptResult, BreakerState, Channel, DatabaseFailure, Label, ReturnReason, RowStatus,
+        Tries,
     };
 
     /// Asserts that each value is found where it stands.
@@ -217,5 +243,6 @@ mod tests {
         check::<DatabaseFailure>();
         check::<ReturnReason>();
         check::<RowStatus>();
+        check::<Tries>();
     }
 }

@@ -11,7 +11,7 @@ mod labels;
 mod realtime;
 mod registry;
 
-pub use labels::{AttemptResult, BreakerState, DatabaseFailure, ReturnReason, RowStatus};
+pub use labels::{AttemptResult, BreakerState, DatabaseFailure, ReturnReason, RowStatus, Tries};
 pub use metrics::{Counter, Gauge, Histogram};
 pub use realtime::{Door, Ending, Realtime, Resume};
 pub use registry::{Exporter, Family, Grid, Label};
@@ -58,8 +58,8 @@ pub struct Queue {
 /// Deliveries and their attempts.
 #[derive(Debug)]
 pub struct Delivery {
-    /// From the row's creation to the confirmation.
-    pub lag_seconds: Family<Channel, Histogram>,
+    /// From the row's creation to the confirmation, of every delivery that is confirmed.
+    pub lag_seconds: Grid<Channel, Tries, Histogram>,
     /// From the start of an attempt to the end of its response.
     pub attempt_duration_seconds: Family<Channel, Histogram>,
     /// Attempts by what came of them.
@@ -184,9 +184,9 @@ impl Delivery {
     /// Registers them.
     fn new(registry: &Registry) -> Self {
         Self {
-            lag_seconds: registry.family(
+            lag_seconds: registry.grid(
                 "postrider_delivery_lag_seconds",
-                "From the row's creation to the receiver's confirmation.",
+                "From the row's creation to the receiver's confirmation, at the first try or again, after others.",
             ),
             attempt_duration_seconds: registry.family(
                 "postrider_attempt_duration_seconds",
@@ -301,7 +301,7 @@ impl Database {
 mod tests {
     use std::time::Duration;
 
-    use super::{AttemptResult, Metrics};
+    use super::{AttemptResult, Metrics, Tries};
     use crate::model::{Channel, Class};
 
     #[test]
@@ -339,7 +339,7 @@ mod tests {
         metrics
             .delivery
             .lag_seconds
-            .of(Channel::Webhook)
+            .of(Channel::Webhook, Tries::First)
             .record(Duration::from_millis(7));
         let page = exporter.render();
         assert!(
@@ -348,13 +348,13 @@ mod tests {
         );
         assert!(
             page.contains(
-                "postrider_delivery_lag_seconds_bucket{channel=\"webhook\",le=\"0.005\"} 0\n"
+                "postrider_delivery_lag_seconds_bucket{channel=\"webhook\",tried=\"first\",le=\"0.005\"} 0\n"
             ),
             "{page}"
         );
         assert!(
             page.contains(
-                "postrider_delivery_lag_seconds_bucket{channel=\"webhook\",le=\"0.01\"} 1\n"
+                "postrider_delivery_lag_seconds_bucket{channel=\"webhook\",tried=\"first\",le=\"0.01\"} 1\n"
             ),
             "{page}"
         );

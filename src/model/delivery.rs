@@ -69,6 +69,8 @@ pub struct Delivery {
     pub attempts_max: u32,
     /// From the first attempt of this cycle to this claim; none before it.
     pub since_first_attempt: Option<Duration>,
+    /// Whether it was tried, or sent anew by an operator, since it was queued.
+    pub is_again: bool,
 }
 
 /// What a channel needs for one attempt. It never sees the database.

@@ -168,13 +168,13 @@ enum Claimed {
 /// Reads one row, by position: this runs for every delivery.
 fn read_claimed(row: &PgRow, token: i64) -> Result<Claimed, sqlx::Error> {
     let Some(id) = row.try_get::<Option<i64>, _>(0)? else {
-        let entry: i64 = row.try_get(20)?;
+        let entry: i64 = row.try_get(21)?;
         return Ok(Claimed::Reached(Reached {
             window: usize::try_from(entry - 1).unwrap_or(usize::MAX),
-            rows: row.try_get(21)?,
+            rows: row.try_get(22)?,
             end: Position {
-                at: row.try_get(22)?,
-                id: row.try_get(23)?,
+                at: row.try_get(23)?,
+                id: row.try_get(24)?,
             },
         }));
     };
@@ -211,5 +211,6 @@ fn read_claimed(row: &PgRow, token: i64) -> Result<Claimed, sqlx::Error> {
         endpoint_version: row.try_get(17)?,
         lane: row.try_get(18)?,
         sender: row.try_get(19)?,
+        is_again: row.try_get(20)?,
     })))
 }

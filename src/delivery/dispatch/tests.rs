@@ -50,6 +50,7 @@ fn job(id: i64, target: i64) -> Job {
             attempts: 0,
             attempts_max: 5,
             since_first_attempt: None,
+            is_again: false,
         },
         to: Destination::Direct {
             url: "http://localhost".into(),

@@ -50,6 +50,47 @@ async fn a_failing_endpoint_walks_down_its_schedule_and_ends_as_a_dead_letter() 
 }
 
 #[tokio::test]
+async fn the_lag_of_what_had_to_be_tried_again_is_counted_from_its_commit_and_apart_from_that_of_first_tries()
+ {
+    let app = TestApp::start().await;
+    app.sql("insert into postrider.schedules (name, waits, jitter, max_attempts) values ('pair', '{300 ms}', 0, 2)").await;
+    let endpoint = app.endpoint("shop").schedule("pair").create().await;
+    let worker = app.worker().start().await;
+    let lag = |tried: &str, of: &str| {
+        worker.metric(&format!(
+            "postrider_delivery_lag_seconds_{of}{{channel=\"webhook\",tried=\"{tried}\"}}"
+        ))
+    };
+    let counts = || (lag("first", "count"), lag("again", "count"));
+
+    app.emit("order.paid", "1").await;
+    app.counted("delivered", 1).await;
+    assert_eq!(counts(), (1.0, 0.0));
+
+    let out_of_order = Answer::status(503);
+    endpoint
+        .receiver
+        .answer_in_turn([out_of_order.clone(), Answer::ok()]);
+    app.emit("order.paid", "2").await;
+    app.counted("delivered", 2).await;
+    assert_eq!(counts(), (1.0, 1.0));
+    assert!(lag("again", "sum") >= 0.3, "{}", lag("again", "sum"));
+
+    endpoint.receiver.answer(out_of_order);
+    app.emit("order.paid", "3").await;
+    app.counted("failed", 1).await;
+    endpoint.receiver.answer(Answer::ok());
+    app.sql("update postrider.webhook_queue set created_at = created_at - interval '1 hour' where status = 'failed'")
+        .await;
+    app.sql("select postrider.requeue('shop')").await;
+    app.counted("delivered", 3).await;
+    assert_eq!(counts(), (1.0, 2.0));
+    assert!(lag("again", "sum") >= 3600.0, "{}", lag("again", "sum"));
+    assert!(lag("first", "sum") < 60.0, "{}", lag("first", "sum"));
+    app.finish([worker]).await;
+}
+
+#[tokio::test]
 async fn the_log_says_once_that_an_endpoint_fails_and_of_each_batch_of_dead_letters_how_many() {
     let app = TestApp::start().await;
     app.sql("insert into postrider.schedules (name, waits, jitter, max_attempts) values ('short', '{10 ms}', 0, 3)").await;
