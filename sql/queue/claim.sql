@@ -7,7 +7,8 @@
 --
 -- A window bounds what is looked at, not what is found: a target that is passed over costs reading, never a scan of
 -- its whole backlog. The answer has one row for each claimed delivery and one (delivery null) for each lane that had
--- something, which says how far it was read. Of large payloads no more is claimed at once than 16 MiB and one.
+-- something, which says how far it was read, and of all lanes together how many leases had expired. Of large payloads no more is
+-- claimed at once than 16 MiB and one.
 with lanes as materialized (
   select given.entry, given.lane, given.looked_at
     , case when given.fresh then least(given.after_at, now() - make_interval(secs => $6)) else given.after_at end as after_at
@@ -38,7 +39,7 @@ with lanes as materialized (
   -- By their place in the table: where a row stood in this statement's snapshot it still stands, or it was changed since then
   -- and is not for us. No index is asked for each of them once more. The status is compared in a way that no index answers:
   -- without statistics the planner would look for these places in the whole of the index of what is due.
-  select queue.ctid as place
+  select queue.ctid as place, queue.lease_token is not null as is_expired
   from postrider.webhook_queue queue
   where queue.ctid = any (array(select seen.place from seen where seen.wanted and seen.bytes_before < 16777216))
     and queue.status || '' = 'pending'
@@ -64,11 +65,11 @@ with lanes as materialized (
     -- Since it was queued it was tried, or an operator sent it anew.
     , queue.updated_at > queue.created_at as is_again
 )
-select claimed.*, null::bigint as window_number, null::bigint as looked_at, null::timestamptz as end_at, null::bigint as end_id
+select claimed.*, null::bigint as window_number, null::bigint as looked_at, null::timestamptz as end_at, null::bigint as end_id, null::bigint as expired
 from claimed
 union all
 select null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null
-  , reached.entry, reached.looked_at, reached.end_at, reached.end_id
+  , reached.entry, reached.looked_at, reached.end_at, reached.end_id, (select count(*) from taken where taken.is_expired)
 from (
   select seen.entry, count(*) as looked_at, max(seen.next_retry_at) as end_at
     , (array_agg(seen.id order by seen.next_retry_at desc, seen.id desc))[1] as end_id

@@ -130,6 +130,7 @@ impl Intake {
             .lease
             .claim_duration_seconds
             .record(took.as_secs_f64());
+        self.metrics.lease.expiries.increment(claim.expired);
         let something = !claim.deliveries.is_empty();
         if something {
             #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
@@ -197,7 +198,6 @@ impl Intake {
         };
         for delivery in deliveries {
             if delivery.crashes >= CRASHES_MAX {
-                self.metrics.lease.expiries.increment(1);
                 self.bury(
                     &delivery,
                     Class::Crash,
@@ -219,9 +219,6 @@ impl Intake {
                             workers = delivery.crashes,
                             "so many workers have died or stopped while they held this delivery; it is tried once more, and no other such beside it; to stop that, set its status in webhook_queue to 'failed'"
                         );
-                    }
-                    if delivery.crashes > 0 {
-                        self.metrics.lease.expiries.increment(1);
                     }
                     let job = Job {
                         delivery,

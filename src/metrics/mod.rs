@@ -85,7 +85,7 @@ pub struct Lease {
     pub completion_batch_rows: Histogram,
     /// One completion, as the worker sees it.
     pub completion_duration_seconds: Histogram,
-    /// Claimed rows whose former lease had expired.
+    /// Claimed rows that somebody had held until their lease expired; each such lease once.
     pub expiries: Counter,
     /// Leases extended.
     pub extensions: Counter,
@@ -225,7 +225,7 @@ impl Lease {
             completion_batch_rows: registry.one("postrider_completion_batch_rows", "Rows in one completion."),
             completion_duration_seconds: registry
                 .one("postrider_completion_duration_seconds", "Duration of one completion."),
-            expiries: registry.one("postrider_lease_expiries_total", "Claimed rows whose former lease had expired."),
+            expiries: registry.one("postrider_lease_expiries_total", "Leases that expired, counted by whoever claims the row next."),
             extensions: registry.one("postrider_lease_extensions_total", "Leases extended."),
             completions_fenced: registry.one(
                 "postrider_completions_fenced_total",

@@ -72,6 +72,8 @@ pub struct Claim {
     pub deliveries: Vec<Delivery>,
     /// How far each window was read; windows with nothing in them are absent.
     pub reached: Vec<Reached>,
+    /// How many of the deliveries were held by somebody until their lease expired.
+    pub expired: u64,
 }
 
 /// What to claim.
@@ -146,13 +148,17 @@ impl Database {
         let mut claim = Claim {
             deliveries: Vec::with_capacity(rows.len()),
             reached: Vec::new(),
+            expired: 0,
         };
         for row in &rows {
             match read_claimed(row, request.token)
                 .map_err(Error::doing("read a claimed delivery"))?
             {
                 Claimed::Delivery(delivery) => claim.deliveries.push(*delivery),
-                Claimed::Reached(reached) => claim.reached.push(reached),
+                Claimed::Reached(reached, expired) => {
+                    claim.reached.push(reached);
+                    claim.expired = expired;
+                }
             }
         }
         Ok(claim)
@@ -162,21 +168,24 @@ impl Database {
 /// One row of a claim's answer.
 enum Claimed {
     Delivery(Box<Delivery>),
-    Reached(Reached),
+    /// And the leases that had expired, in all windows together.
+    Reached(Reached, u64),
 }
 
 /// Reads one row, by position: this runs for every delivery.
 fn read_claimed(row: &PgRow, token: i64) -> Result<Claimed, sqlx::Error> {
     let Some(id) = row.try_get::<Option<i64>, _>(0)? else {
         let entry: i64 = row.try_get(21)?;
-        return Ok(Claimed::Reached(Reached {
+        let reached = Reached {
             window: usize::try_from(entry - 1).unwrap_or(usize::MAX),
             rows: row.try_get(22)?,
             end: Position {
                 at: row.try_get(23)?,
                 id: row.try_get(24)?,
             },
-        }));
+        };
+        let expired: i64 = row.try_get(25)?;
+        return Ok(Claimed::Reached(reached, expired.unsigned_abs()));
     };
     let payload: &[u8] = row.try_get(4)?;
     let event: Option<i64> = row.try_get(11)?;
