@@ -327,7 +327,7 @@ begin
   return queued;
 end $$;
 comment on function postrider.replay(bigint, timestamptz, timestamptz) is
-  'Queues again every event since a time that the endpoint wants, whether it had it or not; returns how many. As far back as retention keeps events, without a limit.';
+  'Queues again every event since a time that the endpoint wants, whether it had it or not; what is still pending then goes out twice. Returns how many. As far back as retention keeps events, without a limit.';
 
 -- What waits for an endpoint that is paused or does not answer is not late. Sixteen rows of a lane are looked at. Where all of
 -- them wait for such endpoints, so may a million more: then eight are looked at from each of three later moments on, and the

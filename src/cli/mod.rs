@@ -61,7 +61,7 @@ pub enum Command {
     Instance(instance::Arguments),
     /// Make, list and revoke tokens for the HTTP APIs
     Token(token::Arguments),
-    /// Create, change and delete endpoints (who wants to know), test them, recover and replay
+    /// Create, change and delete endpoints (who wants to know), test them, re-queue and replay
     Endpoint(endpoint::Arguments),
     /// Print an instance's events as they come, or POST them to a URL of this machine
     Listen(listen::Arguments),

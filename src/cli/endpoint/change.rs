@@ -51,9 +51,9 @@ pub(super) struct Rotate {
     format: Format,
 }
 
-/// `endpoint recover`.
+/// `endpoint requeue`.
 #[derive(Debug, Args)]
-pub(super) struct Recover {
+pub(super) struct Again {
     #[command(flatten)]
     which: Which,
     /// Those that died since then: an age such as 2h or 7d, or a moment such as 2026-01-31T08:00:00Z
@@ -149,7 +149,7 @@ impl Rotate {
     }
 }
 
-impl Recover {
+impl Again {
     /// Re-queues its dead letters.
     pub(super) async fn run(&self, session: &Session) -> anyhow::Result<()> {
         let endpoint = self.which.line(session).await?;

@@ -10,7 +10,7 @@ use crate::support::app::TestApp;
 const ROWS: i64 = 300_000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn recovering_requeueing_and_purging_have_no_cap_and_hold_up_nobody() {
+async fn replaying_requeueing_and_purging_have_no_cap_and_hold_up_nobody() {
     let app = TestApp::start().await;
     let api = app.api().start().await;
     let endpoint = app.endpoint("shop").create().await.id;
@@ -25,13 +25,13 @@ async fn recovering_requeueing_and_purging_have_no_cap_and_hold_up_nobody() {
     };
 
     let others = others(&app);
-    let recovered = post(
-        &format!("/v1/endpoints/{endpoint}/recover"),
+    let replayed = post(
+        &format!("/v1/endpoints/{endpoint}/replay"),
         json!({"since": "2020-01-01T00:00:00Z"}),
     )
     .await;
-    assert_eq!(recovered.0, 202);
-    let queued = recovered.1["queued"].as_i64().unwrap();
+    assert_eq!(replayed.0, 202);
+    let queued = replayed.1["queued"].as_i64().unwrap();
     assert!(queued >= ROWS, "{queued}");
     others.assert_unhindered().await;
 

@@ -570,14 +570,14 @@ async fn dead_letters_are_listed_requeued_by_filter_and_purged() {
     .await;
     assert_eq!((moved.status, moved.json()), (202, json!({"requeued": 5})));
     app.counted("delivered", 5).await;
-    let recovered = post(
+    let replayed = post(
         &api,
-        &format!("/v1/endpoints/{}/recover", endpoint.id),
+        &format!("/v1/endpoints/{}/replay", endpoint.id),
         json!({"since": "2020-01-01T00:00:00Z"}),
     )
     .await;
     assert_eq!(
-        (recovered.status, recovered.json()),
+        (replayed.status, replayed.json()),
         (202, json!({"queued": 8}))
     );
     app.counted("delivered", 13).await;

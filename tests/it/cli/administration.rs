@@ -463,7 +463,7 @@ async fn dead_letters_are_listed_and_requeued_and_events_replayed() {
         (&["queue", "requeue", "--id", &id][..], 1),
         (&["queue", "requeue", "--instance", "other"], 0),
         (&["queue", "requeue", "--all", "--error-like", "%404%"], 0),
-        (&["endpoint", "recover", "shop/default", "--since", "1h"], 2),
+        (&["endpoint", "requeue", "shop/default", "--since", "1h"], 2),
     ] {
         let said = program.run(&[arguments, &["--json"]].concat()).await.json();
         assert_eq!(said["requeued"], requeued, "{arguments:?}");

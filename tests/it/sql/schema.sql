@@ -3339,7 +3339,7 @@ end $$;
 -- Name: FUNCTION replay(endpoint bigint, since timestamp with time zone, until timestamp with time zone); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.replay(endpoint bigint, since timestamp with time zone, until timestamp with time zone) IS 'Queues again every event since a time that the endpoint wants, whether it had it or not; returns how many. As far back as retention keeps events, without a limit.';
+COMMENT ON FUNCTION postrider.replay(endpoint bigint, since timestamp with time zone, until timestamp with time zone) IS 'Queues again every event since a time that the endpoint wants, whether it had it or not; what is still pending then goes out twice. Returns how many. As far back as retention keeps events, without a limit.';
 
 
 --

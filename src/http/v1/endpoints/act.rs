@@ -42,7 +42,7 @@ pub(super) struct TestQueued {
 /// Since when.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RecoverRequest {
+pub(super) struct ReplayRequest {
     /// Events from then on are queued once more.
     #[serde(with = "time::serde::rfc3339")]
     since: OffsetDateTime,
@@ -53,7 +53,7 @@ pub(super) struct RecoverRequest {
 
 /// How many.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Recovered {
+pub(super) struct Replayed {
     /// Deliveries that were queued.
     queued: i64,
 }
@@ -103,22 +103,23 @@ pub(super) async fn test(
 
 /// Queues every event since a time once more, whether the endpoint had it or not
 ///
+/// What is still pending too, which then goes out twice. (Dead letters alone: `POST /v1/dead-letters/requeue`.)
 /// As far back as retention keeps events, and without a limit: one statement, however many there are. It is done when the
 /// answer comes, all of it or nothing.
-#[utoipa::path(post, path = "/v1/endpoints/{endpoint}/recover", tag = "endpoints", security(("bearer" = [])),
+#[utoipa::path(post, path = "/v1/endpoints/{endpoint}/replay", tag = "endpoints", security(("bearer" = [])),
     params(("endpoint" = i64, Path, description = "Its id")),
-    responses((status = 202, description = "They are queued", body = Recovered)))]
-pub(super) async fn recover(
+    responses((status = 202, description = "They are queued", body = Replayed)))]
+pub(super) async fn replay(
     State(api): State<Api>,
     caller: Caller,
     Path(id): Path<i64>,
-    Json(asked): Json<RecoverRequest>,
-) -> Result<(StatusCode, Json<Recovered>), Fault> {
+    Json(asked): Json<ReplayRequest>,
+) -> Result<(StatusCode, Json<Replayed>), Fault> {
     let endpoint = find(&api, &caller, id).await?;
     require_queue(&endpoint)?;
     let queued = api
         .database
         .replay(endpoint.line.id, asked.since, asked.until)
         .await?;
-    Ok((StatusCode::ACCEPTED, Json(Recovered { queued })))
+    Ok((StatusCode::ACCEPTED, Json(Replayed { queued })))
 }

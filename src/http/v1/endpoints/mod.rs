@@ -24,7 +24,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(read::get, change::change, change::delete))
         .routes(routes!(act::rotate_secret))
         .routes(routes!(act::test))
-        .routes(routes!(act::recover))
+        .routes(routes!(act::replay))
 }
 
 /// The endpoint of this id, within the caller's reach.
