@@ -36,8 +36,24 @@ impl Source {
         })
     }
 
-    /// The same for a command beside a running `serve`: our own Postgres is used where it runs, and started for the time of
-    /// the command where it does not.
+    /// The database of a command that administers one. None is made for it: on a machine where `DATABASE_URL` was forgotten, the
+    /// answer would be about a database that is not the one that was meant.
+    pub async fn existing(config: &Config) -> anyhow::Result<Self> {
+        if config.database.named().is_none() {
+            let (place, is_there) = Cluster::find(config.database.embedded.data_dir.as_deref())?;
+            anyhow::ensure!(
+                is_there,
+                "no database is named, and there is no private one in {}\nhint: set DATABASE_URL (or database.url, or --database-url); \
+                 `postrider serve`, without it, makes a private one",
+                place.display()
+            );
+            tracing::info!(postgres.data_dir = %place.display(), "no database is named (DATABASE_URL); this is about the private one");
+        }
+        Self::attach(config).await
+    }
+
+    /// The same for a command that may make a database, beside a running `serve`: our own Postgres is used where it runs, and started
+    /// for the time of the command where it does not.
     pub async fn attach(config: &Config) -> anyhow::Result<Self> {
         if let Some(named) = Self::named(config).await? {
             return Ok(named);

@@ -20,10 +20,10 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Opens it. A schema that is not there is made in our own Postgres; in one that was named, that is for its owner to say.
+    /// Opens it. A schema that is not up to date is brought so in our own Postgres; in one that was named, that is for its owner to say.
     pub(super) async fn open(globals: &Globals) -> anyhow::Result<Self> {
         let config = globals.start()?;
-        let source = Source::attach(&config).await?;
+        let source = Source::existing(&config).await?;
         if source.cluster.is_some() {
             migrate::run(&source.route.options).await?;
         } else {

@@ -40,7 +40,7 @@ pub struct Arguments {
 /// Looks, and says.
 pub(super) async fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = globals.start()?;
-    let source = Source::attach(&config).await?;
+    let source = Source::existing(&config).await?;
     let findings = Box::pin(examine(&config, &source)).await;
     source.close().await;
     arguments

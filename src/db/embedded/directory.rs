@@ -95,6 +95,13 @@ impl Directory {
         opened.map_err(Error::system("open", path))
     }
 
+    /// Whether there is a cluster, or one being made. Where we may not look, that is for the start to say.
+    pub(super) fn has_cluster(&self) -> bool {
+        [self.cluster(), self.unfinished()]
+            .iter()
+            .any(|path| path.try_exists().unwrap_or(true))
+    }
+
     /// The major version that wrote the cluster, if there is one.
     pub(super) fn major(&self) -> Option<u32> {
         let version = fs::read_to_string(self.cluster().join("PG_VERSION")).ok()?;

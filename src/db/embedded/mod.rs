@@ -81,6 +81,12 @@ impl Cluster {
         connect_options(&self.directory)
     }
 
+    /// Where a cluster keeps its data, and whether there is one yet.
+    pub fn find(data_dir: Option<&Path>) -> Result<(PathBuf, bool), Error> {
+        let directory = Directory::choose(data_dir)?;
+        Ok((directory.root().to_owned(), directory.has_cluster()))
+    }
+
     /// How to connect to a cluster that another process of ours is running there.
     pub fn options_of_running(data_dir: Option<&Path>) -> Result<PgConnectOptions, Error> {
         Ok(connect_options(&Directory::choose(data_dir)?))

@@ -15,11 +15,16 @@ async fn commands_work_over_the_private_postgres_beside_a_serve_and_without_one(
             directory.to_str().unwrap(),
         )
         .variable("PATH", &std::env::var("PATH").unwrap_or_default());
-    let made = program.run(&["instance", "create", "shop"]).await;
+    let made = program.run(&["migrate"]).await;
     if made.errors.contains("no PostgreSQL") {
         return skipped("there is no PostgreSQL here");
     }
     made.ok();
+    let created = program.run(&["instance", "create", "shop"]).await;
+    let told = "no database is named (DATABASE_URL); this is about the private one";
+    assert_eq!(created.errors.matches(told).count(), 1, "{created:?}");
+    assert_eq!(created.errors.lines().count(), 1, "{created:?}");
+    created.ok();
     let serving = program.serve().await;
     serving.until_ready().await;
     let token_file = directory.join("account-token");
@@ -50,4 +55,38 @@ async fn commands_work_over_the_private_postgres_beside_a_serve_and_without_one(
     serving.stop().await;
     let again = program.run(&["migrate"]).await.ok();
     assert!(again.starts_with("up to date"), "{again}");
+}
+
+#[tokio::test]
+async fn commands_that_administer_make_no_database_and_say_what_to_set() {
+    let program = Program::alone();
+    let directory = program.directory().join("db");
+    let program = program.variable(
+        "POSTRIDER_DATABASE__EMBEDDED__DATA_DIR",
+        directory.to_str().unwrap(),
+    );
+    let commands: [&[&str]; 9] = [
+        &["instance", "list"],
+        &["instance", "create", "shop"],
+        &["token", "create", "--label", "laptop"],
+        &["endpoint", "list"],
+        &["endpoint", "set", "shop", "https://example.com/"],
+        &["queue", "stats"],
+        &["keys", "rotate"],
+        &["doctor"],
+        &["adopt"],
+    ];
+    for command in commands {
+        let complaint = program.run(command).await.complaint();
+        let told = format!(
+            "no database is named, and there is no private one in {}",
+            directory.display()
+        );
+        assert!(complaint.contains(&told), "{command:?}: {complaint}");
+        assert!(
+            complaint.contains("set DATABASE_URL") && complaint.contains("`postrider serve`"),
+            "{command:?}: {complaint}"
+        );
+        assert!(!directory.exists(), "{command:?} made something");
+    }
 }
