@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::auth::TokenCache;
 use super::limit::tell_limit;
 use super::manner::{self, Manner, dress, no_route};
-use super::{codechat, cors, document, evolution, request_id, ryze, v1, vzaps};
+use super::{codechat, cors, document, evolution, ryze, v1, vzaps};
 use crate::config::{Config, ConfiguredTokens};
 use crate::crypto::Keyring;
 use crate::db::{Database, Minutes};
@@ -114,6 +114,5 @@ pub fn router(api: Api) -> Router {
             tell_limit(&MANNERS, api, request, next)
         }))
         .layer(from_fn_with_state(api.clone(), cors::allow_origins))
-        .layer(from_fn(request_id::identify))
         .with_state(api)
 }

@@ -9,12 +9,11 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use uuid::Uuid;
 
 use super::auth::Carrier;
 use super::fault::{Fault, Kind};
 use super::limit::{Allowance, Limit};
-use super::request_id::{REQUEST_ID, RequestId};
+use super::request_id::RequestId;
 
 /// The header by which it is known whether an allowance was written.
 pub(super) const ALLOWANCE: &str = "x-ratelimit-limit";
@@ -87,11 +86,7 @@ pub(super) async fn no_route(manners: &'static [&'static Manner], request: Reque
 pub(super) fn not_yet(manners: &[&'static Manner], request: &Request) -> Option<Response> {
     let manner = likest(manners, request.uri().path())?;
     let fault = Fault::unavailable("this process is only starting; try again");
-    let mut asked = asked(request);
-    if asked.request_id.is_empty() {
-        asked.request_id = Uuid::new_v4().to_string();
-    }
-    let mut response = (manner.shape)(&fault, &asked);
+    let mut response = (manner.shape)(&fault, &asked(request));
     let wait = fault.retry_after.unwrap_or_default().as_secs().max(1);
     response
         .headers_mut()
@@ -168,7 +163,6 @@ fn asked(request: &Request) -> Asked {
             .extensions()
             .get::<RequestId>()
             .map(|id| id.0.clone())
-            .or_else(|| Some(request.headers().get(REQUEST_ID)?.to_str().ok()?.to_owned()))
             .unwrap_or_default(),
     }
 }

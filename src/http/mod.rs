@@ -67,6 +67,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -116,6 +117,7 @@ pub async fn serve_with(
         #[cfg(target_os = "linux")]
         let _ = socket2::SockRef::from(&*connection).set_tcp_user_timeout(Some(stuck_max));
     });
+    let router = router.layer(from_fn(request_id::identify));
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let server =
         axum::serve(listener, service).with_graceful_shutdown(hard.clone().cancelled_owned());

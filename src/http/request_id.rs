@@ -1,4 +1,5 @@
-//! An id for each request: the caller's own where it sent a usable one, else a new one. It is on the response and in the log.
+//! An id for each request, whoever answers it: the caller's own where it sent a usable one, else a new one. It is on the response and
+//! in the log.
 
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};
@@ -22,11 +23,12 @@ pub(super) async fn identify(mut request: Request, next: Next) -> Response {
         .filter(|id| is_usable(id))
         .map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
     let span = tracing::info_span!("request", request.id = %id, http.method = %request.method(), http.path = request.uri().path());
-    request.extensions_mut().insert(RequestId(id.clone()));
+    let header = HeaderValue::from_str(&id).expect("an id is plain ASCII");
+    // In the header for those who answer without knowing us: other roles have routes at this listener too.
+    request.headers_mut().insert(REQUEST_ID, header.clone());
+    request.extensions_mut().insert(RequestId(id));
     let mut response = next.run(request).instrument(span).await;
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, id);
-    }
+    response.headers_mut().insert(REQUEST_ID, header);
     response
 }
 

@@ -146,11 +146,14 @@ fn metrics_and_health_are_served() {
         metrics.contains("# TYPE postrider_attempts_total counter\n"),
         "{metrics}"
     );
+    let nowhere = process.get("/else");
     assert!(
-        process
-            .get("/else")
-            .starts_with("HTTP/1.1 404 Not Found\r\n")
+        nowhere.starts_with("HTTP/1.1 404 Not Found\r\n"),
+        "{nowhere}"
     );
+    for answer in [ready, metrics, nowhere] {
+        assert!(answer.contains("\r\nx-request-id: "), "{answer}");
+    }
 }
 
 #[test]

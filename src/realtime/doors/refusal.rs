@@ -1,7 +1,7 @@
 //! Why a request is not let in, before it is a connection.
 
 use axum::Json;
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -43,7 +43,7 @@ impl Refusal {
     fn code(&self) -> &'static str {
         match self {
             Self::Malformed(_) => "malformed",
-            Self::Unauthorized => "unauthorized",
+            Self::Unauthorized => "invalid_token",
             Self::Origin => "origin_not_allowed",
             Self::NoInstance => "instance_not_found",
             Self::NoRoom(_) => "no_room",
@@ -82,19 +82,27 @@ impl Refusal {
         }
     }
 
-    /// As our own API says it.
-    pub(super) fn problem(&self) -> Response {
+    /// As our own API says it. The listener has put the request's id among its headers.
+    pub(super) fn problem(&self, asked: &HeaderMap) -> Response {
         let status = self.status();
+        let id = asked.get("x-request-id").and_then(|id| id.to_str().ok());
         let body = json!({
-            "type": "about:blank",
+            "type": format!("urn:postrider:problem:{}", self.code()),
             "title": status.canonical_reason(),
             "status": status.as_u16(),
             "code": self.code(),
             "detail": self.message(),
+            "request_id": id.unwrap_or_default(),
         });
         let mut response = with_wait((status, Json(body)).into_response());
         let kind = header::HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        if *self == Self::Unauthorized {
+            let scheme = header::HeaderValue::from_static("Bearer");
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, scheme);
+        }
         response
     }
 

@@ -58,7 +58,7 @@ pub(super) async fn open(
     };
     let asked = match asked.transpose() {
         Ok(asked) => asked.map(|asked| asked.compressed(sidecar.compression)),
-        Err(problem) => return Refusal::Malformed(problem.to_owned()).problem(),
+        Err(problem) => return Refusal::Malformed(problem.to_owned()).problem(&parts.headers),
     };
     let opening = match opening(&sidecar, &parts, &named, flavor).await {
         Ok(opening) => opening,
@@ -83,7 +83,7 @@ fn refused(refusal: &Refusal, flavor: Flavor, headers: &HeaderMap) -> Response {
     if is_event_source && refusal.status() == StatusCode::SERVICE_UNAVAILABLE {
         return sse::come_again(&refusal.message(), headers);
     }
-    refusal.problem()
+    refusal.problem(headers)
 }
 
 /// What is asked for, and whether it may be had.

@@ -1,7 +1,7 @@
 //! Our own door: where a stream begins, and where it goes on.
 
 use super::raw::{CLOSE, PING, PONG, Request};
-use super::sidecar::sidecar;
+use super::sidecar::{sidecar, sidecar_with};
 use super::{STREAM, emit};
 use crate::support::app::TestApp;
 use crate::support::document;
@@ -90,4 +90,47 @@ async fn the_stream_takes_what_the_openapi_document_says_and_answers_as_it_says(
         assert!(described["responses"][status.to_string()].is_object());
     }
     assert_eq!(places, 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_refused_is_given_a_problem_as_the_openapi_document_describes_it_with_the_requests_id()
+ {
+    let app = TestApp::start().await;
+    let sidecar = sidecar_with(&app, "origins = ['https://a.example']").await;
+    let document = document::document();
+    let required = &document["components"]["schemas"]["Problem"]["required"];
+    let required = required.as_array().unwrap();
+    let none = "/v1/instances/none/stream";
+    let elsewhere = Request::to(STREAM).header("Origin", "https://b.example");
+    for (request, status, code) in [
+        (Request::to(format!("{STREAM}?form=x")), 400, "malformed"),
+        (Request::to(STREAM).nobody(), 401, "invalid_token"),
+        (elsewhere, 403, "origin_not_allowed"),
+        (Request::to(none), 404, "instance_not_found"),
+    ] {
+        let request = request.header("X-Request-Id", "order-17");
+        let (mut client, head) = request.upgrade(sidecar.address).await;
+        assert_eq!(head.status, status, "{code}");
+        assert_eq!(
+            head.header("content-type"),
+            Some("application/problem+json")
+        );
+        assert_eq!(head.header("x-request-id"), Some("order-17"), "{code}");
+        let problem: serde_json::Value = serde_json::from_slice(&client.body(&head).await).unwrap();
+        assert_eq!(
+            (&problem["code"], &problem["request_id"]),
+            (&code.into(), &"order-17".into())
+        );
+        for field in required {
+            assert!(
+                !problem[field.as_str().unwrap()].is_null(),
+                "{field}: {problem}"
+            );
+        }
+    }
+    let (_, head) = Request::to(STREAM).upgrade(sidecar.address).await;
+    assert_eq!(head.status, 101);
+    assert_eq!(head.header("x-request-id").unwrap().len(), 36);
+    let (_, head) = Request::to("/ws/none").get(sidecar.address).await;
+    assert!(head.header("x-request-id").is_some(), "{head:?}");
 }
