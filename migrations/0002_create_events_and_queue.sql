@@ -146,7 +146,7 @@ create table postrider.attempts (
 comment on table postrider.attempts is 'The attempt log: every finished try, never updated.';
 comment on column postrider.attempts.delivery_id is 'webhook_queue.id.';
 comment on column postrider.attempts.attempt is 'Its number within the cycle, from 1.';
-comment on column postrider.attempts.at is 'When it was recorded.';
+comment on column postrider.attempts.at is 'When it began, by the database''s clock: counted back, by its duration, from when it was recorded.';
 comment on column postrider.attempts.duration_ms is 'From the start of the request to the end of the response.';
 comment on column postrider.attempts.outcome is 'delivered, retry or failed.';
 comment on column postrider.attempts.class is 'The kind of failure; null when delivered.';

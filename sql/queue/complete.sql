@@ -7,7 +7,8 @@
 -- in the answer. Rows are locked in id order and those locked by others are left for the next time, so that this
 -- cannot deadlock with an operator's bulk UPDATE.
 with held as materialized (
-  select queue.ctid as place, result.status, result.wait_s, result.counts, result.duration_ms, result.class, result.http_status, result.detail, result.response
+  -- When it began is counted back from now: the worker's clock is not asked.
+  select queue.ctid as place, now() - result.duration_ms * interval '1 millisecond' as began_at, result.status, result.wait_s, result.counts, result.duration_ms, result.class, result.http_status, result.detail, result.response
   from unnest($1::bigint[], $2::bigint[], $3::text[], $4::double precision[], $5::boolean[], $6::integer[], $7::text[]
             , $8::integer[], $9::text[], $10::bytea[])
     as result(delivery, token, status, wait_s, counts, duration_ms, class, http_status, detail, response)
@@ -24,7 +25,7 @@ with held as materialized (
     , attempts = least(queue.attempts, 2147483646) + held.counts::integer
     , next_retry_at = case when held.status = 'pending' then now() + make_interval(secs => held.wait_s) else queue.next_retry_at end
     , last_error = case when held.status = 'delivered' then queue.last_error else held.detail end
-    , first_attempt_at = coalesce(queue.first_attempt_at, now() - make_interval(secs => held.duration_ms / 1000.0))
+    , first_attempt_at = coalesce(queue.first_attempt_at, held.began_at)
     , crashes = 0
     , lease_until = null
     , lease_token = null
@@ -32,10 +33,10 @@ with held as materialized (
   from held
   where queue.ctid = held.place
   returning queue.id, queue.channel, queue.attempts - held.counts::integer + 1 as attempt, queue.endpoint_id
-    , held.status, held.duration_ms, held.class, held.http_status, held.detail, held.response
+    , held.status, held.began_at, held.duration_ms, held.class, held.http_status, held.detail, held.response
 ), logged as (
   insert into postrider.attempts (delivery_id, attempt, at, duration_ms, outcome, class, status, detail, response, endpoint_id, worker)
-  select ended.id, ended.attempt, now(), ended.duration_ms
+  select ended.id, ended.attempt, ended.began_at, ended.duration_ms
     , case ended.status when 'pending' then 'retry' else ended.status end
     , ended.class, ended.http_status, ended.detail, ended.response, ended.endpoint_id, $11
   from ended

@@ -69,7 +69,7 @@ pub struct DeadLetter {
 pub struct AttemptLine {
     /// Its number within the cycle.
     pub attempt: i32,
-    /// When it was recorded.
+    /// When it began, by the database's clock.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
     /// From the start of the request to the end of the response.

@@ -112,7 +112,7 @@ impl From<DeliveryLine> for DeliveryView {
 struct AttemptView {
     /// Its number within the cycle.
     attempt: i32,
-    /// When it was recorded.
+    /// When it began, by the database's clock.
     #[serde(with = "time::serde::rfc3339")]
     at: OffsetDateTime,
     /// From the start of the request to the end of the response.

@@ -91,6 +91,30 @@ async fn the_lag_of_what_had_to_be_tried_again_is_counted_from_its_commit_and_ap
 }
 
 #[tokio::test]
+async fn an_attempt_is_logged_by_when_it_began() {
+    let app = TestApp::start().await;
+    let slow = Answer::ok().after(Duration::from_millis(400));
+    let _endpoint = app.endpoint("shop").answering(slow).create().await;
+    let worker = app.worker().start().await;
+    app.emit("order.paid", "{}").await;
+    app.drained().await;
+    let (began, ended): (bool, bool) = sqlx::query_as(
+        "select attempt.at = queue.first_attempt_at and attempt.at > queue.created_at
+           , attempt.at + attempt.duration_ms * interval '1 ms' = queue.updated_at and attempt.duration_ms >= 400
+         from postrider.attempts attempt join postrider.webhook_queue queue on queue.id = attempt.delivery_id",
+    )
+    .fetch_one(app.pool())
+    .await
+    .unwrap();
+    assert!(
+        began,
+        "it began after the row was queued, and with the cycle"
+    );
+    assert!(ended, "it ended when the row changed");
+    app.finish([worker]).await;
+}
+
+#[tokio::test]
 async fn the_log_says_once_that_an_endpoint_fails_and_of_each_batch_of_dead_letters_how_many() {
     let app = TestApp::start().await;
     app.sql("insert into postrider.schedules (name, waits, jitter, max_attempts) values ('short', '{10 ms}', 0, 3)").await;

@@ -4040,7 +4040,7 @@ COMMENT ON COLUMN postrider.attempts.attempt IS 'Its number within the cycle, fr
 -- Name: COLUMN attempts.at; Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON COLUMN postrider.attempts.at IS 'When it was recorded.';
+COMMENT ON COLUMN postrider.attempts.at IS 'When it began, by the database''s clock: counted back, by its duration, from when it was recorded.';
 
 
 --

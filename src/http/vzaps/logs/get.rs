@@ -34,7 +34,7 @@ pub(in crate::http::vzaps) struct VzapsLogDetail {
 struct Try {
     /// Its number within the cycle.
     attempt: i32,
-    /// When it ended.
+    /// When it began.
     #[schema(format = DateTime)]
     at: String,
     /// How long it took.
