@@ -13,14 +13,21 @@ use super::session::Session;
 use crate::db::Resealed;
 
 /// How a rotation goes, from beginning to end.
-const ROTATION: &str = "To rotate:
-  1. restart every process with ENCRYPTION_KEY_OLD holding the new key, so that all of them can open it
-  2. restart every process with the new key in ENCRYPTION_KEY and the former one in ENCRYPTION_KEY_OLD
-  3. postrider keys rotate
-  4. when it says that nothing is left, drop the former key
+const ROTATION: &str = "\
+ENCRYPTION_KEY seals and opens; keys in ENCRYPTION_KEY_OLD (separated by commas) only open. The new
+key begins there, so that no process ever meets a secret that it cannot open. Restart processes one
+by one: the others go on meanwhile.
 
-Example:
-  ENCRYPTION_KEY=$NEW ENCRYPTION_KEY_OLD=$FORMER postrider keys rotate";
+Example, with FORMER=$ENCRYPTION_KEY and NEW=$(openssl rand -base64 32):
+  1. every process learns to open the new key; with a single process, begin with 2.
+       restart each with ENCRYPTION_KEY=$FORMER ENCRYPTION_KEY_OLD=$NEW
+  2. every process seals with the new key, and still opens the former one
+       restart each with ENCRYPTION_KEY=$NEW ENCRYPTION_KEY_OLD=$FORMER
+  3. what rests under the former key is sealed anew; again, until it exits with 0
+       ENCRYPTION_KEY=$NEW ENCRYPTION_KEY_OLD=$FORMER postrider keys rotate
+  4. the former key goes
+       restart each with ENCRYPTION_KEY=$NEW alone
+     Keep FORMER with the backups made until then: what they hold is sealed with it.";
 
 /// Arguments of `keys`.
 #[derive(Debug, Args)]

@@ -99,6 +99,43 @@ async fn after_a_rotation_the_new_key_alone_opens_every_secret() {
 }
 
 #[tokio::test]
+async fn at_each_step_of_a_rotation_a_process_opens_what_those_a_step_behind_and_ahead_seal() {
+    let database = postgres::database().await;
+    let at_step = |current: &str, others: &str| {
+        Program::with(&database)
+            .variable("ENCRYPTION_KEY", current)
+            .variable("ENCRYPTION_KEY_OLD", others)
+    };
+    // As `postrider keys rotate --help` has them; before the last one comes the command itself.
+    let steps = [
+        at_step(KEY, ""),
+        at_step(KEY, NEW_KEY),
+        at_step(NEW_KEY, KEY),
+        at_step(NEW_KEY, ""),
+    ];
+    steps[0].run(&["instance", "create", "shop"]).await.ok();
+    for (number, pair) in steps.windows(2).enumerate() {
+        if number == 2 {
+            pair[0].run(&["keys", "rotate"]).await.ok();
+        }
+        for (sealing, opening) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
+            let set = [
+                "endpoint",
+                "set",
+                "shop",
+                "https://example.com/",
+                "--authorization-file",
+                "-",
+            ];
+            sealing.run_with_input(&set, "Bearer shop\n").await.ok();
+            let said = opening.run(&["doctor", "--json"]).await;
+            assert!(said.out.contains("nothing rests in plain"), "{said:?}");
+            assert!(!said.out.contains("cannot be opened"), "{number}: {said:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_rotation_also_seals_what_rests_in_plain() {
     let database = postgres::database().await;
     let pool = database.pool().await;
