@@ -26,7 +26,7 @@ begin
   end if;
 end $$;
 comment on function postrider.ring() is
-  'Wakes sleeping listeners when the calling transaction commits; costs nothing while they are awake. "set postrider.wake = off" silences it, for PREPARE TRANSACTION and for roles with a very short lock_timeout; listeners then find the rows by their poll, within a second.';
+  'Internal: Wakes sleeping listeners when the calling transaction commits; costs nothing while they are awake. "set postrider.wake = off" silences it, for PREPARE TRANSACTION and for roles with a very short lock_timeout; listeners then find the rows by their poll, within a second.';
 
 -- Asked in slices: a waiting request holds a snapshot, and VACUUM and CREATE INDEX CONCURRENTLY wait for those. A slice
 -- is shorter than the usual deadlock_timeout of 1 s, after which log_lock_waits would write to the log.
@@ -38,7 +38,7 @@ begin
 exception when lock_not_available or query_canceled then
   return null;
 end $$;
-comment on function postrider.ask() is 'For listeners: asks for the doorbell''s lock for up to 900 ms. ''at once'' or ''after a wait'' when granted, null when not (when cancelled, it may be held all the same).';
+comment on function postrider.ask() is 'Internal, for listeners: asks for the doorbell''s lock for up to 900 ms. ''at once'' or ''after a wait'' when granted, null when not (when cancelled, it may be held all the same).';
 
 -- The rules of the state machine, for rows that people write and for every UPDATE. Fan-out's own rows satisfy them as they are
 -- made, and the application is not made to pay for looking.
@@ -59,7 +59,7 @@ begin
   raise exception using errcode = 'check_violation', constraint = 'webhook_queue_' || rule, schema = 'postrider', table = 'webhook_queue',
     message = format('postrider: delivery %s breaks the rule webhook_queue_%s', queued.id, rule), hint = advice;
 end $$;
-comment on function postrider.check_state(postrider.webhook_queue) is 'Raises an error that names the rule of the state machine that a row breaks.';
+comment on function postrider.check_state(postrider.webhook_queue) is 'Internal: Raises an error that names the rule of the state machine that a row breaks.';
 
 create function postrider.verify_row() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -86,7 +86,7 @@ begin
       message = 'postrider: event_id and event_nonce of a delivery belong together', hint = 'Set both or neither.';
   end if;
 end $$;
-comment on function postrider.check_row(postrider.webhook_queue) is 'Raises an error that names what is wrong with a row written by hand.';
+comment on function postrider.check_row(postrider.webhook_queue) is 'Internal: Raises an error that names what is wrong with a row written by hand.';
 
 -- A row inserted by hand: fan-out names the lane and counts what it queues, people do not.
 create function postrider.row_inserted_by_hand() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$

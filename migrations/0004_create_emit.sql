@@ -10,7 +10,7 @@ create function postrider.without_media_base64(data json) returns json
   language sql immutable parallel safe
   return case when position('"base64"' in data::text) = 0 then data
     else (data::jsonb #- '{message,media,base64}' #- '{media,base64}' #- '{message,base64}')::json end;
-comment on function postrider.without_media_base64(json) is 'The event without base64 media: message.media.base64, media.base64 and message.base64 are removed.';
+comment on function postrider.without_media_base64(json) is 'Internal: The event without base64 media: message.media.base64, media.base64 and message.base64 are removed.';
 
 create table postrider.limits (
   one boolean primary key default true check (one)
@@ -47,7 +47,7 @@ begin
     end if;
   end if;
 end $$;
-comment on function postrider.check_event(text, text, json) is 'Raises an error that names the event when its type or data cannot be accepted.';
+comment on function postrider.check_event(text, text, json) is 'Internal: Raises an error that names the event when its type or data cannot be accepted.';
 
 create function postrider.instance_missing(name text) returns void
   language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -56,7 +56,7 @@ begin
     message = case when name is null then 'postrider: the event names no instance' else format('postrider: there is no instance %L', name) end,
     hint = case when name is null then 'Give the name of an instance.' else format('Create it: select postrider.create_instance(%L);', name) end;
 end $$;
-comment on function postrider.instance_missing(text) is 'Raises the error for an unknown instance.';
+comment on function postrider.instance_missing(text) is 'Internal: Raises the error for an unknown instance.';
 
 -- The deliveries of one event. Every emit comes through here, so it is measured by the microsecond: no settings of its own
 -- (its callers pin the search path), the payload made once, and one plain INSERT … SELECT. Assigning its result is cheaper
@@ -87,7 +87,7 @@ begin
   if not pg_try_advisory_xact_lock_shared(1886351988, 'postrider'::regnamespace::oid::integer) then perform postrider.ring(); end if;
   return queued;
 end $$;
-comment on function postrider.queue_deliveries(bigint, text, text, json, bigint, integer) is 'Queues the deliveries of one event, counts them and rings; returns how many. Internal.';
+comment on function postrider.queue_deliveries(bigint, text, text, json, bigint, integer) is 'Internal: Queues the deliveries of one event, counts them and rings; returns how many.';
 
 -- One event. The usual call, so it takes the short way: no arrays, and one statement each for event and deliveries.
 create function postrider.emit(instance text, type text, data json, idempotency_key text default null, sender text default null) returns text

@@ -54,7 +54,7 @@ begin
     insert into postrider.deleted_endpoints (endpoint_id, why) values (endpoint, bury_pending.why) on conflict do nothing;
   end if;
 end $$;
-comment on function postrider.bury_pending(bigint, text) is 'Moves what is pending for an endpoint that is being deleted to the dead letters, or leaves it to maintenance. Internal.';
+comment on function postrider.bury_pending(bigint, text) is 'Internal: Moves what is pending for an endpoint that is being deleted to the dead letters, or leaves it to maintenance.';
 
 create function postrider.delete_instance(name text) returns boolean
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -171,7 +171,7 @@ begin
     raise exception using errcode = 'invalid_parameter_value', message = 'postrider: the signing secret is not one', hint = 'It is whsec_ and the base64 of 24 to 64 random bytes.';
   end if;
 end $$;
-comment on function postrider.check_signing_secret(text) is 'Raises an error unless it is a signing secret, sealed or not.';
+comment on function postrider.check_signing_secret(text) is 'Internal: Raises an error unless it is a signing secret, sealed or not.';
 
 create function postrider.rotate_signing_secret(endpoint bigint, secret text) returns void
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -362,7 +362,7 @@ begin
             from postrider.endpoints e where e.id = due.endpoint_id) is not false));
 end $$;
 comment on function postrider.look_at_lane(smallint, timestamptz) is
-  'In a lane, from a moment on: the oldest delivery that is due, and the oldest that nobody holds and whose endpoint answers. Internal.';
+  'Internal: In a lane, from a moment on: the oldest delivery that is due, and the oldest that nobody holds and whose endpoint answers.';
 
 -- Lanes are looked at from their beginnings, in turn, for no more than a fiftieth of the time: behind a transaction that is held
 -- open nothing can be vacuumed, and all that was delivered since lies there. (After three minutes all lanes together took 3 s.)
@@ -428,7 +428,7 @@ begin
   -- Unless another process has looked meanwhile.
   where s.looked_at = last.looked_at;
 end $$;
-comment on function postrider.look_for_oldest_due() is 'Notes the oldest delivery that is due, held by nobody, and for an endpoint that answers, and where workers may begin. Internal.';
+comment on function postrider.look_for_oldest_due() is 'Internal: Notes the oldest delivery that is due, held by nobody, and for an endpoint that answers, and where workers may begin.';
 
 create function postrider.look_through_lane() returns boolean
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -453,7 +453,7 @@ begin
   return coalesce(more, false);
 end $$;
 comment on function postrider.look_through_lane() is
-  'Looks at the lane whose turn it is from its beginning, where that is slow and there is time for it; true where there is time for another. Internal.';
+  'Internal: Looks at the lane whose turn it is from its beginning, where that is slow and there is time for it; true where there is time for another.';
 
 -- The one statement that brings queue_depth up to date: what became visible since the last snapshot, once each.
 create function postrider.add_up_queue_depth() returns void
@@ -480,7 +480,7 @@ begin
   update postrider.queue_depth_snapshot s set snap = present, at = now(), queued_since = least(s.queued_since, since)
     , queued_count = s.queued_count + (since is not null)::integer;
 end $$;
-comment on function postrider.add_up_queue_depth() is 'Brings queue_depth up to date. Called by maintenance every few seconds.';
+comment on function postrider.add_up_queue_depth() is 'Internal: Brings queue_depth up to date. Called by maintenance every few seconds.';
 
 create function postrider.recount_queue() returns void
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -560,7 +560,7 @@ begin
       , 'queue_test', 'requeue', 'replay', 'kick', 'ring', 'check_state', 'check_row', 'captures_naming', 'capture_facts', 'capture_state');
   execute format('grant execute on function %s to %I', callable, role);
 end $$;
-comment on function postrider.allow_operate(name) is 'What postrider.allow does for operate. Internal.';
+comment on function postrider.allow_operate(name) is 'Internal: What postrider.allow does for operate.';
 
 create function postrider.allow(role name, ability text) returns void
   language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -586,5 +586,16 @@ begin
   end if;
 end $$;
 comment on function postrider.allow(name, text) is 'Grants a role what it needs: emit, capture or operate.';
+
+-- psql's \df shows what triggers and other functions call beside what is meant to be called. Their comments tell them apart.
+create view postrider.functions as
+select format('%s(%s)', p.proname, pg_get_function_arguments(p.oid)) as call, pg_get_function_result(p.oid) as result
+     , obj_description(p.oid, 'pg_proc') as about
+from pg_proc p
+where p.pronamespace = 'postrider'::regnamespace and p.prorettype <> 'trigger'::regtype
+  and coalesce(obj_description(p.oid, 'pg_proc'), '') not like 'Internal%'
+order by p.proname, p.oid;
+comment on view postrider.functions is 'The functions that are meant to be called; the others are called by these, and may change.';
+grant select on postrider.functions to public;
 
 revoke execute on all functions in schema postrider from public;

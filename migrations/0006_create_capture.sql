@@ -38,7 +38,7 @@ begin atomic
   insert into postrider.capture_failure_log (capture, relation, operation, sqlstate, message, "row")
   values (capture, relation, operation, state, message, "row");
 end;
-comment on function postrider.record_capture_failure(text, regclass, text, text, text, json) is 'For captures: records a row that was skipped.';
+comment on function postrider.record_capture_failure(text, regclass, text, text, text, json) is 'Internal, for captures: records a row that was skipped.';
 
 create function postrider.capture_failed(capture text, relation regclass, state text, message text, detail text default null, hint text default null) returns void
   language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -49,7 +49,7 @@ begin
     detail = coalesce(nullif(detail, ''), 'No event could be made of a row that was written.'),
     hint = concat_ws(' ', nullif(hint, ''), 'The statement was not carried out. To change the capture, call postrider.capture again; with on_error => ''skip'' such rows are recorded in postrider.capture_failures instead.');
 end $$;
-comment on function postrider.capture_failed(text, regclass, text, text, text, text) is 'For captures: raises an error again, with the name of the capture.';
+comment on function postrider.capture_failed(text, regclass, text, text, text, text) is 'Internal, for captures: raises an error again, with the name of the capture.';
 
 create function postrider.check_captured(type text, instance text, data json) returns void
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -63,7 +63,7 @@ begin
   end if;
   perform postrider.check_event(instance, type, data);
 end $$;
-comment on function postrider.check_captured(text, text, json) is 'For captures: raises an error when no event can be made of these.';
+comment on function postrider.check_captured(text, text, json) is 'Internal, for captures: raises an error when no event can be made of these.';
 
 create function postrider.check_captured_or_fail(capture text, relation regclass, type text, instance text, data json) returns void
   language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -77,14 +77,14 @@ exception when others then
   get stacked diagnostics state = returned_sqlstate, said = message_text, advice = pg_exception_hint;
   perform postrider.capture_failed(capture, relation, state, regexp_replace(said, '^postrider: ', ''), null, advice);
 end $$;
-comment on function postrider.check_captured_or_fail(text, regclass, text, text, json) is 'For captures: check_captured, with errors that name the capture.';
+comment on function postrider.check_captured_or_fail(text, regclass, text, text, json) is 'Internal, for captures: check_captured, with errors that name the capture.';
 
 create function postrider.any_refused(type text, instances text[], data json[]) returns boolean
   language sql stable security definer set search_path = pg_catalog, pg_temp
 return exists (
   select from unnest(instances, data) as r(instance, data) left join postrider.instances i on i.name = r.instance
   where i.id is null or r.data is null or octet_length(r.data::text) > 1048576);
-comment on function postrider.any_refused(text, text[], json[]) is 'For captures: whether any of these may not pass check_captured.';
+comment on function postrider.any_refused(text, text[], json[]) is 'Internal, for captures: whether any of these may not pass check_captured.';
 
 -- One event of a captured row. The usual case, so it takes the short way.
 create function postrider.emit_captured(capture text, relation regclass, type text, instance text, data json, idempotency_key text) returns void
@@ -108,7 +108,7 @@ begin
   end if;
   queued := postrider.queue_deliveries(owner, instance, type, data, event, event_nonce);
 end $$;
-comment on function postrider.emit_captured(text, regclass, text, text, json, text) is 'For captures: emits the event of one row.';
+comment on function postrider.emit_captured(text, regclass, text, text, json, text) is 'Internal, for captures: emits the event of one row.';
 
 create function postrider.emit_captured(capture text, relation regclass, type text, instances text[], data json[], idempotency_keys text[]) returns void
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -119,7 +119,7 @@ begin
   end if;
   perform postrider.emit_rows(instances, array_fill(type, array[cardinality(instances)]), data, idempotency_keys);
 end $$;
-comment on function postrider.emit_captured(text, regclass, text, text[], json[], text[]) is 'For captures: emits the events of one statement''s rows.';
+comment on function postrider.emit_captured(text, regclass, text, text[], json[], text[]) is 'Internal, for captures: emits the events of one statement''s rows.';
 
 -- An UPDATE that moves a row to another partition fires the row triggers of a delete and an insert. What they must know
 -- of one another is kept in a setting for the time of the statement, sealed, since any role may set a setting.
@@ -135,7 +135,7 @@ insert into postrider.capture_seal default values;
 create function postrider.sealed_state(name text, state text) returns text
   language sql stable security definer set search_path = pg_catalog, pg_temp
 return (select encode(sha256(convert_to(concat_ws('|', s.secret, pg_backend_pid(), now(), name, state), 'UTF8')), 'hex') || state from postrider.capture_seal s);
-comment on function postrider.sealed_state(text, text) is 'For captures: a state and the proof that a trigger of this transaction wrote it.';
+comment on function postrider.sealed_state(text, text) is 'Internal, for captures: a state and the proof that a trigger of this transaction wrote it.';
 
 create function postrider.capture_state(name text) returns text
   language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -146,4 +146,4 @@ begin
   if given is null or given = '' or given <> postrider.sealed_state(name, substr(given, 65)) then return null; end if;
   return substr(given, 65);
 end $$;
-comment on function postrider.capture_state(text) is 'For captures: the state of the UPDATE under way; null when there is none.';
+comment on function postrider.capture_state(text) is 'Internal, for captures: the state of the UPDATE under way; null when there is none.';

@@ -14,7 +14,7 @@ create function postrider.capture_schema(owner name) returns name
   language sql immutable parallel safe
   return case when octet_length(owner::text) <= 44 then 'postrider_captures_' || owner
               else 'postrider_captures_' || left(encode(sha256(convert_to(owner::text, 'UTF8')), 'hex'), 32) end::name;
-comment on function postrider.capture_schema(name) is 'The schema that holds the generated functions of a table owner.';
+comment on function postrider.capture_schema(name) is 'Internal: The schema that holds the generated functions of a table owner.';
 
 create function postrider.create_capture_schema(owner name) returns void
   language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -27,7 +27,7 @@ begin
   end if;
   execute format('grant usage, create on schema %I to %I', home, owner);
 end $$;
-comment on function postrider.create_capture_schema(name) is 'Makes the schema for a table owner''s generated functions.';
+comment on function postrider.create_capture_schema(name) is 'Internal: Makes the schema for a table owner''s generated functions.';
 
 create function postrider.check_capture_schema(owner name) returns void
   language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -55,7 +55,7 @@ begin
       hint = format('Only %I may create there. Revoke that, or drop the schema.', owner);
   end if;
 end $$;
-comment on function postrider.check_capture_schema(name) is 'Raises an error unless a table owner has a schema for its generated functions, closed to others.';
+comment on function postrider.check_capture_schema(name) is 'Internal: Raises an error unless a table owner has a schema for its generated functions, closed to others.';
 
 create function postrider.capture_facts(source text) returns jsonb
   language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -64,7 +64,7 @@ begin
 exception when others then
   return null;
 end $$;
-comment on function postrider.capture_facts(text) is 'What the first line of a generated trigger function says; null where it is none.';
+comment on function postrider.capture_facts(text) is 'Internal: What the first line of a generated trigger function says; null where it is none.';
 
 create view postrider.capture_triggers as
 select t.oid as trigger_oid, t.tgname as trigger_name, t.tgrelid::regclass as relation, t.tgenabled as enabled
@@ -108,14 +108,14 @@ begin
 exception when others then
   return null; -- a capture that somebody has changed by hand keeps nobody from deleting an instance
 end $$;
-comment on function postrider.captures_naming(text) is 'The tables whose captures name this instance as a literal; null where there are none. Internal.';
+comment on function postrider.captures_naming(text) is 'Internal: The tables whose captures name this instance as a literal; null where there are none.';
 
 create function postrider.bad_capture(argument text, problem text, remedy text) returns void
   language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   raise exception using errcode = 'invalid_parameter_value', message = format('postrider.capture: %s: %s', argument, problem), hint = remedy;
 end $$;
-comment on function postrider.bad_capture(text, text, text) is 'Raises the error for an argument of capture.';
+comment on function postrider.bad_capture(text, text, text) is 'Internal: Raises the error for an argument of capture.';
 
 -- Everyone may create in some schemas; a function planted there must not be what a name in an expression means.
 create function postrider.capture_path(relation regclass, path name[]) returns text
@@ -128,7 +128,7 @@ return (
   join pg_namespace n on n.nspname = s.name
   where s.name <> 'pg_catalog' and not starts_with(s.name, 'pg_temp') and not starts_with(s.name, 'pg_toast')
     and not exists (select from aclexplode(n.nspacl) a where a.grantee = 0 and a.privilege_type = 'CREATE'));
-comment on function postrider.capture_path(regclass, name[]) is 'Where names in a capture''s expressions are looked up: the caller''s search_path and the table''s schema, without schemas in which everyone may create.';
+comment on function postrider.capture_path(regclass, name[]) is 'Internal: Where names in a capture''s expressions are looked up: the caller''s search_path and the table''s schema, without schemas in which everyone may create.';
 
 create function postrider.compile_capture(argument text, expression text, function text, result text, relation regclass, path text) returns void
   language plpgsql set search_path = pg_catalog, pg_temp as $body$
@@ -153,11 +153,11 @@ exception when syntax_error_or_access_rule_violation or data_exception or featur
   perform postrider.bad_capture(argument, format('%s does not compile: %s', expression, said), concat_ws(' ', nullif(advice, '')
     , 'It is an SQL expression over new, old and operation: a column is new.name, a text literal has quotes of its own (''''''text''''''). What is not in pg_catalog, the table''s schema or the search_path is named with its schema, and so is what lies in a schema where everyone may create.'));
 end $body$;
-comment on function postrider.compile_capture(text, text, text, text, regclass, text) is 'Makes a function of an expression over new, old and operation, as its owner.';
+comment on function postrider.compile_capture(text, text, text, text, regclass, text) is 'Internal: Makes a function of an expression over new, old and operation, as its owner.';
 
 create function postrider.only_a_row("row" record) returns json
   language plpgsql set search_path = pg_catalog, pg_temp as $$ begin return to_json("row"); end $$;
-comment on function postrider.only_a_row(record) is 'Accepts rows of any type and nothing else: how compile_capture_data tells what an expression yields.';
+comment on function postrider.only_a_row(record) is 'Internal: Accepts rows of any type and nothing else: how compile_capture_data tells what an expression yields.';
 
 create function postrider.compile_capture_data(expression text, function text, relation regclass, path text) returns void
   language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -178,7 +178,7 @@ exception when invalid_parameter_value then
       'For example to_jsonb(new), jsonb_build_object(''id'', new.id), or (new.text)::json where a text column holds JSON.');
   end;
 end $$;
-comment on function postrider.compile_capture_data(text, text, regclass, text) is 'Makes a function of a data expression.';
+comment on function postrider.compile_capture_data(text, text, regclass, text) is 'Internal: Makes a function of a data expression.';
 
 create function postrider.columns_changed(relation regclass, columns text[]) returns text
   language sql stable set search_path = pg_catalog, pg_temp
@@ -192,13 +192,13 @@ return (
   from unnest(columns) as c(name)
   join pg_attribute a on a.attrelid = relation and a.attname = c.name
   join pg_type t on t.oid = a.atttypid);
-comment on function postrider.columns_changed(regclass, text[]) is 'The expression that an update changes one of these columns.';
+comment on function postrider.columns_changed(regclass, text[]) is 'Internal: The expression that an update changes one of these columns.';
 
 create function postrider.columns_as_json(columns text[]) returns text
   language sql immutable set search_path = pg_catalog, pg_temp
 return (select 'json_build_object(' || string_agg(format('%1$L, case operation when ''delete'' then old.%1$I else new.%1$I end', c.name), ', ' order by c.ord) || ')'
         from unnest(columns) with ordinality as c(name, ord));
-comment on function postrider.columns_as_json(text[]) is 'The expression that makes an object of these columns.';
+comment on function postrider.columns_as_json(text[]) is 'Internal: The expression that makes an object of these columns.';
 
 -- Where a statement's rows come from, and how they reach the expressions, for each operation.
 create function postrider.capture_source(operation text, as_row text) returns text
@@ -210,12 +210,12 @@ return case operation
     '(select n.new_row, o.old_row from (select %1$s(x.*) as new_row, row_number() over () as number from new_rows x) n'
     ' full join (select %1$s(x.*) as old_row, row_number() over () as number from old_rows x) o using (number) order by number offset 0) p', as_row)
   end;
-comment on function postrider.capture_source(text, text) is 'The rows of one statement, as the FROM item of a generated trigger function.';
+comment on function postrider.capture_source(text, text) is 'Internal: The rows of one statement, as the FROM item of a generated trigger function.';
 
 create function postrider.capture_arguments(operation text, new_row text, old_row text) returns text
   language sql immutable set search_path = pg_catalog, pg_temp
 return format('(%s, %s, %L)', case when operation = 'delete' then 'null' else new_row end, case when operation = 'insert' then 'null' else old_row end, operation);
-comment on function postrider.capture_arguments(text, text, text) is 'What an expression function is called with.';
+comment on function postrider.capture_arguments(text, text, text) is 'Internal: What an expression function is called with.';
 
 -- One row in a block of its own: what fails is recorded, the others go on. An error that says nothing about the row
 -- (a serialization failure, no disk, a shutdown) is not the row's fault and fails the statement.
@@ -237,7 +237,7 @@ $body$, case when (facts ->> 'when')::boolean then facts ->> 'function' || '_whe
       , case when (facts ->> 'key')::boolean then facts ->> 'function' || '_key' || arguments else 'null' end
       , facts ->> 'type', facts ->> 'name', coalesce(quote_literal(facts ->> 'operation'), 'operation'), "row"
       , case when facts ? 'operation' then 'tg_relid' else 'written' end);
-comment on function postrider.capture_row_with_care(jsonb, text, text) is 'The part of a generated trigger function that skips a row that fails.';
+comment on function postrider.capture_row_with_care(jsonb, text, text) is 'Internal: The part of a generated trigger function that skips a row that fails.';
 
 create function postrider.capture_statement_body(facts jsonb) returns text
   language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -286,7 +286,7 @@ begin
 end
 $body$, facts, evaluate, otherwise, care, facts ->> 'name', facts ->> 'type');
 end $$;
-comment on function postrider.capture_statement_body(jsonb) is 'The body of a statement trigger''s function.';
+comment on function postrider.capture_statement_body(jsonb) is 'Internal: The body of a statement trigger''s function.';
 
 -- Row triggers all call one function, as the event of a row that moved is put together from two of them.
 create function postrider.capture_row_emitter(facts jsonb) returns text
@@ -322,7 +322,7 @@ begin
 end
 $body$, (select array_agg(o) from jsonb_array_elements_text(facts -> 'operations') o), evaluate, facts ->> 'name', facts ->> 'type');
 end $$;
-comment on function postrider.capture_row_emitter(jsonb) is 'The body of the function that row triggers call.';
+comment on function postrider.capture_row_emitter(jsonb) is 'Internal: The body of the function that row triggers call.';
 
 -- The state of an UPDATE, in a setting of its nesting depth: "u", and behind it the row that was taken out of a
 -- partition and not yet put into another. A MERGE that deletes by itself clears the state, and then a moved row is a
@@ -361,7 +361,7 @@ begin
 end
 $body$, facts, 'postrider.' || (facts ->> 'base') || '_', plain);
 end $$;
-comment on function postrider.capture_row_body(jsonb) is 'The body of a row trigger''s function.';
+comment on function postrider.capture_row_body(jsonb) is 'Internal: The body of a row trigger''s function.';
 
 create function postrider.capture_moves_body(facts jsonb) returns text
   language sql immutable set search_path = pg_catalog, pg_temp
@@ -378,7 +378,7 @@ begin
   return null;
 end
 $body$, 'postrider.' || (facts ->> 'base') || '_', facts ->> 'function');
-comment on function postrider.capture_moves_body(jsonb) is 'The body of the statement triggers that tell an UPDATE of a partitioned table from inserts and deletes.';
+comment on function postrider.capture_moves_body(jsonb) is 'Internal: The body of the statement triggers that tell an UPDATE of a partitioned table from inserts and deletes.';
 
 create function postrider.attach_capture_moves(root regclass, facts jsonb, path text) returns void
   language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -405,7 +405,7 @@ begin
     end loop;
   end loop;
 end $$;
-comment on function postrider.attach_capture_moves(regclass, jsonb, text) is 'Makes the triggers that tell of rows moving between partitions.';
+comment on function postrider.attach_capture_moves(regclass, jsonb, text) is 'Internal: Makes the triggers that tell of rows moving between partitions.';
 
 -- Triggers for one table, and for all operations of the capture.
 create function postrider.attach_capture_triggers(relation regclass, root regclass, facts jsonb, path text) returns void
@@ -444,12 +444,12 @@ begin
     end if;
   end loop;
 end $$;
-comment on function postrider.attach_capture_triggers(regclass, regclass, jsonb, text) is 'Makes the triggers of a capture on its table or on an inheritance child.';
+comment on function postrider.attach_capture_triggers(regclass, regclass, jsonb, text) is 'Internal: Makes the triggers of a capture on its table or on an inheritance child.';
 
 create function postrider.capture_trigger_name(name text, operation text) returns name
   language sql immutable parallel safe
   return ('postrider_' || case when octet_length(name) <= 38 then name else left(encode(sha256(convert_to(name, 'UTF8')), 'hex'), 32) end || '_' || operation)::name;
-comment on function postrider.capture_trigger_name(text, text) is 'The name of a capture''s trigger for one operation.';
+comment on function postrider.capture_trigger_name(text, text) is 'Internal: The name of a capture''s trigger for one operation.';
 
 create function postrider.fire_always(relation regclass, trigger_name name) returns void
   language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -461,7 +461,7 @@ begin
              from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = each);
   end loop;
 end $$;
-comment on function postrider.fire_always(regclass, name) is 'Lets a trigger fire in logical replication''s apply too, on every partition.';
+comment on function postrider.fire_always(regclass, name) is 'Internal: Lets a trigger fire in logical replication''s apply too, on every partition.';
 
 create function postrider.captured_tables(root regclass) returns setof regclass
   language sql stable set search_path = pg_catalog, pg_temp
@@ -474,7 +474,7 @@ begin atomic
   )
   select t.relation::regclass from tree t join pg_class c on c.oid = t.relation where c.relkind in ('r', 'p');
 end;
-comment on function postrider.captured_tables(regclass) is 'A table and its inheritance children; partitions are left to the root.';
+comment on function postrider.captured_tables(regclass) is 'Internal: A table and its inheritance children; partitions are left to the root.';
 
 
 create function postrider.capture_functions(root regclass, name text) returns regprocedure[]
@@ -485,7 +485,7 @@ return (
   join pg_namespace n on n.nspname = c.home
   join pg_proc p on p.pronamespace = n.oid and starts_with(p.proname, c.facts ->> 'base')
   where c.relation in (select postrider.captured_tables(root)) and (capture_functions.name is null or c.facts ->> 'name' = capture_functions.name));
-comment on function postrider.capture_functions(regclass, text) is 'The generated functions of a table''s captures, or of one of them.';
+comment on function postrider.capture_functions(regclass, text) is 'Internal: The generated functions of a table''s captures, or of one of them.';
 
 -- Triggers of functions that are about to go. Dropping one locks the table against readers too, so it is done only
 -- where create or replace has not put a new one in its place.
@@ -504,7 +504,7 @@ begin
     execute 'drop function ' || array_to_string(functions, ', ');
   end if;
 end $$;
-comment on function postrider.drop_captured(regclass, regprocedure[]) is 'Drops generated functions and what triggers are left of them.';
+comment on function postrider.drop_captured(regclass, regprocedure[]) is 'Internal: Drops generated functions and what triggers are left of them.';
 
 -- Everything below the lock. The row's type is named in every function, so what is wrong with an expression shows here.
 create function postrider.build_capture(relation regclass, facts jsonb, expressions jsonb, path text) returns void
@@ -530,7 +530,7 @@ begin
   end loop;
   perform postrider.drop_captured(relation, old_functions);
 end $$;
-comment on function postrider.build_capture(regclass, jsonb, jsonb, text) is 'Locks the table, makes functions and triggers, and removes those they replace.';
+comment on function postrider.build_capture(regclass, jsonb, jsonb, text) is 'Internal: Locks the table, makes functions and triggers, and removes those they replace.';
 
 -- Waits for a lock only 200 ms at a time: whoever comes after a waiting lock request waits behind it.
 create function postrider.build_capture_patiently(relation regclass, facts jsonb, expressions jsonb, path text) returns void
@@ -548,7 +548,7 @@ begin
   raise exception using errcode = 'lock_not_available', message = format('postrider.capture: no lock on %s was to be had in 40 tries', relation),
     hint = 'A long transaction uses the table: see pg_locks and pg_stat_activity. Try again when it has ended, in a transaction of its own.';
 end $$;
-comment on function postrider.build_capture_patiently(regclass, jsonb, jsonb, text) is 'build_capture, trying again while the table is in use.';
+comment on function postrider.build_capture_patiently(regclass, jsonb, jsonb, text) is 'Internal: build_capture, trying again while the table is in use.';
 
 -- Everything is made by the table's owner, so that it belongs to him whoever calls.
 create function postrider.become(owner name) returns void
@@ -559,7 +559,7 @@ exception when insufficient_privilege or invalid_parameter_value then
   raise exception using errcode = 'insufficient_privilege', message = format('postrider.capture: the table belongs to %I, and %I may not act as that role here', owner, current_user),
     hint = 'Call it as the table''s owner, as a member of that role or as a superuser, and not from a security definer function.';
 end $$;
-comment on function postrider.become(name) is 'Sets the role to a table''s owner until it is set back.';
+comment on function postrider.become(name) is 'Internal: Sets the role to a table''s owner until it is set back.';
 
 create function postrider.check_captured_relation(relation regclass, given text) returns void
   language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -584,7 +584,7 @@ begin
     perform postrider.bad_capture('relation', format('%s is a temporary table', relation), 'Call postrider.emit instead.');
   end if;
 end $$;
-comment on function postrider.check_captured_relation(regclass, text) is 'Raises an error unless this is a table that can be captured.';
+comment on function postrider.check_captured_relation(regclass, text) is 'Internal: Raises an error unless this is a table that can be captured.';
 
 create function postrider.check_capture_arguments(relation regclass, type text, name text, operations text[], columns text[], on_error text) returns void
   language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -615,7 +615,7 @@ begin
     end if;
   end if;
 end $$;
-comment on function postrider.check_capture_arguments(regclass, text, text, text[], text[], text) is 'Raises an error that names the argument of capture that is wrong.';
+comment on function postrider.check_capture_arguments(regclass, text, text, text[], text[], text) is 'Internal: Raises an error that names the argument of capture that is wrong.';
 
 create function postrider.attach_capture(
   relation regclass, given text, type text, instance text, data text, operations text[], when_ text, columns text[]
@@ -663,7 +663,7 @@ begin
   perform set_config('role', role_before, true);
   return title;
 end $$;
-comment on function postrider.attach_capture(regclass, text, text, text, text, text[], text, text[], text, boolean, text, text, name[]) is 'What postrider.capture does, once names are resolved.';
+comment on function postrider.attach_capture(regclass, text, text, text, text, text[], text, text[], text, boolean, text, text, name[]) is 'Internal: What postrider.capture does, once names are resolved.';
 
 -- Parsed here and now, so nothing in the caller's search_path is called; but it is the caller's that names are looked up in.
 create function postrider.capture(
@@ -713,7 +713,7 @@ begin
   raise exception using errcode = 'lock_not_available', message = format('postrider.uncapture: no lock on %s was to be had in 40 tries', relation),
     hint = 'A long transaction uses the table: see pg_locks and pg_stat_activity. Try again when it has ended, in a transaction of its own.';
 end $$;
-comment on function postrider.detach_capture(regclass, text, text) is 'What postrider.uncapture does, once names are resolved.';
+comment on function postrider.detach_capture(regclass, text, text) is 'Internal: What postrider.uncapture does, once names are resolved.';
 
 create function postrider.uncapture(relation text, name text default null) returns integer
   language sql return postrider.detach_capture(to_regclass(relation), relation, name);
@@ -740,6 +740,6 @@ begin
   execute format('grant execute on function %s to %I', callable, role);
   execute format('grant select on postrider.captures, postrider.capture_triggers, postrider.capture_failures to %I', role);
 end $$;
-comment on function postrider.allow_capture(name) is 'What postrider.allow does for capture.';
+comment on function postrider.allow_capture(name) is 'Internal: What postrider.allow does for capture.';
 
 revoke execute on all functions in schema postrider from public;

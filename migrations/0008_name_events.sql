@@ -103,7 +103,7 @@ insert into postrider.event_names (dialect, type, name, emitted) values
 create function postrider.event_name(dialect text, type text) returns text
   language sql stable parallel safe
   return coalesce((select known.name from postrider.event_names known where known.dialect = event_name.dialect and known.type = event_name.type), type);
-comment on function postrider.event_name(text, text) is 'What an event is called in a dialect.';
+comment on function postrider.event_name(text, text) is 'Internal: What an event is called in a dialect.';
 
 create function postrider.wanted_types(dialect text, events text[]) returns text[]
   language sql stable parallel safe
@@ -120,7 +120,7 @@ create function postrider.wanted_types(dialect text, events text[]) returns text
           on known.dialect = wanted_types.dialect and known.emitted and known.name = postrider.event_name(wanted_types.dialect, asked.type)
       ) wanted), '{}')
   end;
-comment on function postrider.wanted_types(text, text[]) is 'The types an endpoint gets that names these events: they themselves, and what other dialects call so. Empty means everything.';
+comment on function postrider.wanted_types(text, text[]) is 'Internal: The types an endpoint gets that names these events: they themselves, and what other dialects call so. Empty means everything.';
 
 create function postrider.endpoint_url(url text, by_events boolean, type text, dialect text) returns text
   language sql stable parallel safe
@@ -131,4 +131,4 @@ create function postrider.endpoint_url(url text, by_events boolean, type text, d
       , '\1/' || replace(lower(translate(postrider.event_name(dialect, type), '._', '--')), '\', '') || '\2')
     else regexp_replace(url, '^([^?#]*?)/?([?#]|$)', '\1/' || replace(postrider.event_name(dialect, type), '\', '') || '\2')
   end;
-comment on function postrider.endpoint_url(text, boolean, text, text) is 'Where an event goes: its name in the dialect is appended to the path where the endpoint wants that.';
+comment on function postrider.endpoint_url(text, boolean, text, text) is 'Internal: Where an event goes: its name in the dialect is appended to the path where the endpoint wants that.';

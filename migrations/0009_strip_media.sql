@@ -29,10 +29,10 @@ exception
   -- What jsonb cannot take all the same is delivered with its media rather than not at all.
   when others then return data;
 end $$;
-comment on function postrider.strip_media_base64(json) is 'The event without base64 media, for one that has some. Internal: call without_media_base64.';
+comment on function postrider.strip_media_base64(json) is 'Internal: The event without base64 media, for one that has some. Call without_media_base64.';
 
 create or replace function postrider.without_media_base64(data json) returns json
   language sql immutable parallel safe
   return case when position('"base64"' in data::text) = 0 then data else postrider.strip_media_base64(data) end;
 comment on function postrider.without_media_base64(json) is
-  'The event without base64 media: base64 is removed from message.media, media and message, and from beside a media_url or mediaUrl.';
+  'Internal: The event without base64 media: base64 is removed from message.media, media and message, and from beside a media_url or mediaUrl.';

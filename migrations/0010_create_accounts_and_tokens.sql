@@ -167,7 +167,7 @@ exception when unique_violation then
   if sqlerrm like 'postrider%' then raise; end if;
   raise exception using errcode = 'unique_violation', message = 'postrider: this token is in use', hint = 'Let one be made up, or take one that is random.';
 end $$;
-comment on function postrider.create_instance_of(bigint, text, text, bytea, text, jsonb) is 'create_instance for an account, with a token that may come sealed and the SHA-256 to recognise it by.';
+comment on function postrider.create_instance_of(bigint, text, text, bytea, text, jsonb) is 'Internal: create_instance for an account, with a token that may come sealed and the SHA-256 to recognise it by.';
 
 create function postrider.set_instance_token(instance text, token text, token_digest bytea default null) returns boolean
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -188,7 +188,7 @@ comment on function postrider.set_instance_token(text, text, bytea) is 'Gives an
 create function postrider.instance_token(instance text) returns text
   language sql stable security definer set search_path = pg_catalog, pg_temp
 return (select i.token from postrider.instances i where i.name = instance_token.instance);
-comment on function postrider.instance_token(text) is 'The token of an instance as it rests: sealed, or in plain within the few seconds before that and where there is no key.';
+comment on function postrider.instance_token(text) is 'Internal: The token of an instance as it rests: sealed, or in plain within the few seconds before that and where there is no key.';
 
 -- Deletes an account with all that is its own, as delete_instance does for each instance.
 create function postrider.delete_account(account bigint) returns boolean
@@ -198,7 +198,7 @@ begin
   delete from postrider.accounts a where a.id = account and not a.operator;
   return found;
 end $$;
-comment on function postrider.delete_account(bigint) is 'Deletes an account, its instances and its tokens; what was pending goes to the dead letters. False when there is none. The operators'' account stays.';
+comment on function postrider.delete_account(bigint) is 'Internal: Deletes an account, its instances and its tokens; what was pending goes to the dead letters. False when there is none. The operators'' account stays.';
 
 -- Requests counted per key (a token and what it is used for) in windows of a minute, over all processes. Not logged: after a
 -- crash counting begins anew, and no request waits for the disk.
@@ -225,7 +225,7 @@ begin
     delete from postrider.request_counts c where c.minute < clock_timestamp() - interval '5 minutes';
   end if;
 end $$;
-comment on function postrider.count_request(text) is 'Counts a request; answers with how many there have been this minute, this one included, and when the next minute begins.';
+comment on function postrider.count_request(text) is 'Internal: Counts a request; answers with how many there have been this minute, this one included, and when the next minute begins.';
 
 -- Ids of the queue rise with time, so a search by halves finds where a time begins. What a transaction queued more than an hour
 -- after its own beginning may lie before that.
@@ -246,6 +246,6 @@ begin
   end loop;
   return low;
 end $$;
-comment on function postrider.queued_since(timestamptz) is 'An id of the queue before which there is nothing that was queued since then.';
+comment on function postrider.queued_since(timestamptz) is 'Internal: An id of the queue before which there is nothing that was queued since then.';
 
 revoke execute on function postrider.call_instance(), postrider.check_account_name(), postrider.keep_account_name(), postrider.digest_instance_token(), postrider.create_instance_of(bigint, text, text, bytea, text, jsonb), postrider.set_instance_token(text, text, bytea), postrider.instance_token(text), postrider.delete_account(bigint), postrider.queued_since(timestamptz), postrider.count_request(text) from public;

@@ -10,7 +10,7 @@ create function postrider.set_aside_until(target bigint, wait_s double precision
   language sql stable as $$
   select date_trunc('second', now() + make_interval(secs => wait_s + 1)) + make_interval(secs => abs(target % 1000000) / 1000000.0)
 $$;
-comment on function postrider.set_aside_until(bigint, double precision) is 'When rows of a target are due again that are set aside for so long: at the moment in a second that is the target''s.';
+comment on function postrider.set_aside_until(bigint, double precision) is 'Internal: When rows of a target are due again that are set aside for so long: at the moment in a second that is the target''s.';
 revoke execute on function postrider.set_aside_until(bigint, double precision) from public;
 
 comment on table postrider.capture_failure_log is

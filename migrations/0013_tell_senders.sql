@@ -26,6 +26,6 @@ begin
   order by split_part(g.id, '_', 2)::bigint, g.ord
   on conflict on constraint event_senders_pkey do nothing;
 end $$;
-comment on function postrider.note_senders(text[], text[]) is 'Notes the senders of events that were just emitted. Internal.';
+comment on function postrider.note_senders(text[], text[]) is 'Internal: Notes the senders of events that were just emitted.';
 
 revoke execute on function postrider.note_senders(text[], text[]) from public;

@@ -1,6 +1,7 @@
 //! The schema, from SQL.
 
 mod depth;
+mod functions;
 mod names;
 mod plans;
 mod pool;

@@ -104,7 +104,7 @@ end $$;
 -- Name: FUNCTION add_up_queue_depth(); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.add_up_queue_depth() IS 'Brings queue_depth up to date. Called by maintenance every few seconds.';
+COMMENT ON FUNCTION postrider.add_up_queue_depth() IS 'Internal: Brings queue_depth up to date. Called by maintenance every few seconds.';
 
 
 --
@@ -175,7 +175,7 @@ end $$;
 -- Name: FUNCTION allow_capture(role name); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.allow_capture(role name) IS 'What postrider.allow does for capture.';
+COMMENT ON FUNCTION postrider.allow_capture(role name) IS 'Internal: What postrider.allow does for capture.';
 
 
 --
@@ -202,7 +202,7 @@ end $$;
 -- Name: FUNCTION allow_operate(role name); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.allow_operate(role name) IS 'What postrider.allow does for operate. Internal.';
+COMMENT ON FUNCTION postrider.allow_operate(role name) IS 'Internal: What postrider.allow does for operate.';
 
 
 SET default_tablespace = '';
@@ -337,7 +337,7 @@ CREATE FUNCTION postrider.any_refused(type text, instances text[], data json[]) 
 -- Name: FUNCTION any_refused(type text, instances text[], data json[]); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.any_refused(type text, instances text[], data json[]) IS 'For captures: whether any of these may not pass check_captured.';
+COMMENT ON FUNCTION postrider.any_refused(type text, instances text[], data json[]) IS 'Internal, for captures: whether any of these may not pass check_captured.';
 
 
 --
@@ -362,7 +362,7 @@ end $$;
 -- Name: FUNCTION ask(); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.ask() IS 'For listeners: asks for the doorbell''s lock for up to 900 ms. ''at once'' or ''after a wait'' when granted, null when not (when cancelled, it may be held all the same).';
+COMMENT ON FUNCTION postrider.ask() IS 'Internal, for listeners: asks for the doorbell''s lock for up to 900 ms. ''at once'' or ''after a wait'' when granted, null when not (when cancelled, it may be held all the same).';
 
 
 --
@@ -420,7 +420,7 @@ end $_$;
 -- Name: FUNCTION attach_capture(relation regclass, given text, type text, instance text, data text, operations text[], when_ text, columns text[], on_error text, replicated boolean, idempotency_key text, name text, path name[]); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.attach_capture(relation regclass, given text, type text, instance text, data text, operations text[], when_ text, columns text[], on_error text, replicated boolean, idempotency_key text, name text, path name[]) IS 'What postrider.capture does, once names are resolved.';
+COMMENT ON FUNCTION postrider.attach_capture(relation regclass, given text, type text, instance text, data text, operations text[], when_ text, columns text[], on_error text, replicated boolean, idempotency_key text, name text, path name[]) IS 'Internal: What postrider.capture does, once names are resolved.';
 
 
 --
@@ -460,7 +460,7 @@ end $_$;
 -- Name: FUNCTION attach_capture_moves(root regclass, facts jsonb, path text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.attach_capture_moves(root regclass, facts jsonb, path text) IS 'Makes the triggers that tell of rows moving between partitions.';
+COMMENT ON FUNCTION postrider.attach_capture_moves(root regclass, facts jsonb, path text) IS 'Internal: Makes the triggers that tell of rows moving between partitions.';
 
 
 --
@@ -511,7 +511,7 @@ end $_$;
 -- Name: FUNCTION attach_capture_triggers(relation regclass, root regclass, facts jsonb, path text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.attach_capture_triggers(relation regclass, root regclass, facts jsonb, path text) IS 'Makes the triggers of a capture on its table or on an inheritance child.';
+COMMENT ON FUNCTION postrider.attach_capture_triggers(relation regclass, root regclass, facts jsonb, path text) IS 'Internal: Makes the triggers of a capture on its table or on an inheritance child.';
 
 
 --
@@ -531,7 +531,7 @@ end $$;
 -- Name: FUNCTION bad_capture(argument text, problem text, remedy text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.bad_capture(argument text, problem text, remedy text) IS 'Raises the error for an argument of capture.';
+COMMENT ON FUNCTION postrider.bad_capture(argument text, problem text, remedy text) IS 'Internal: Raises the error for an argument of capture.';
 
 
 --
@@ -554,7 +554,7 @@ end $$;
 -- Name: FUNCTION become(owner name); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.become(owner name) IS 'Sets the role to a table''s owner until it is set back.';
+COMMENT ON FUNCTION postrider.become(owner name) IS 'Internal: Sets the role to a table''s owner until it is set back.';
 
 
 --
@@ -592,7 +592,7 @@ end $$;
 -- Name: FUNCTION build_capture(relation regclass, facts jsonb, expressions jsonb, path text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.build_capture(relation regclass, facts jsonb, expressions jsonb, path text) IS 'Locks the table, makes functions and triggers, and removes those they replace.';
+COMMENT ON FUNCTION postrider.build_capture(relation regclass, facts jsonb, expressions jsonb, path text) IS 'Internal: Locks the table, makes functions and triggers, and removes those they replace.';
 
 
 --
@@ -623,7 +623,7 @@ end $$;
 -- Name: FUNCTION build_capture_patiently(relation regclass, facts jsonb, expressions jsonb, path text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.build_capture_patiently(relation regclass, facts jsonb, expressions jsonb, path text) IS 'build_capture, trying again while the table is in use.';
+COMMENT ON FUNCTION postrider.build_capture_patiently(relation regclass, facts jsonb, expressions jsonb, path text) IS 'Internal: build_capture, trying again while the table is in use.';
 
 
 --
@@ -658,7 +658,7 @@ end $$;
 -- Name: FUNCTION bury_pending(endpoint bigint, why text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.bury_pending(endpoint bigint, why text) IS 'Moves what is pending for an endpoint that is being deleted to the dead letters, or leaves it to maintenance. Internal.';
+COMMENT ON FUNCTION postrider.bury_pending(endpoint bigint, why text) IS 'Internal: Moves what is pending for an endpoint that is being deleted to the dead letters, or leaves it to maintenance.';
 
 
 --
@@ -736,7 +736,7 @@ CREATE FUNCTION postrider.capture_arguments(operation text, new_row text, old_ro
 -- Name: FUNCTION capture_arguments(operation text, new_row text, old_row text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.capture_arguments(operation text, new_row text, old_row text) IS 'What an expression function is called with.';
+COMMENT ON FUNCTION postrider.capture_arguments(operation text, new_row text, old_row text) IS 'Internal: What an expression function is called with.';
 
 
 --
@@ -758,7 +758,7 @@ end $$;
 -- Name: FUNCTION capture_facts(source text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.capture_facts(source text) IS 'What the first line of a generated trigger function says; null where it is none.';
+COMMENT ON FUNCTION postrider.capture_facts(source text) IS 'Internal: What the first line of a generated trigger function says; null where it is none.';
 
 
 --
@@ -782,7 +782,7 @@ end $$;
 -- Name: FUNCTION capture_failed(capture text, relation regclass, state text, message text, detail text, hint text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.capture_failed(capture text, relation regclass, state text, message text, detail text, hint text) IS 'For captures: raises an error again, with the name of the capture.';
+COMMENT ON FUNCTION postrider.capture_failed(capture text, relation regclass, state text, message text, detail text, hint text) IS 'Internal, for captures: raises an error again, with the name of the capture.';
 
 
 --
@@ -812,7 +812,7 @@ END;
 -- Name: FUNCTION captured_tables(root regclass); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.captured_tables(root regclass) IS 'A table and its inheritance children; partitions are left to the root.';
+COMMENT ON FUNCTION postrider.captured_tables(root regclass) IS 'Internal: A table and its inheritance children; partitions are left to the root.';
 
 
 --
@@ -857,7 +857,7 @@ CREATE FUNCTION postrider.capture_functions(root regclass, name text) RETURNS re
 -- Name: FUNCTION capture_functions(root regclass, name text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.capture_functions(root regclass, name text) IS 'The generated functions of a table''s captures, or of one of them.';
+COMMENT ON FUNCTION postrider.capture_functions(root regclass, name text) IS 'Internal: The generated functions of a table''s captures, or of one of them.';
 
 
 --
@@ -886,7 +886,7 @@ end
 -- Name: FUNCTION capture_moves_body(facts jsonb); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.capture_moves_body(facts jsonb) IS 'The body of the statement triggers that tell an UPDATE of a partitioned table from inserts and deletes.';
+COMMENT ON FUNCTION postrider.capture_moves_body(facts jsonb) IS 'Internal: The body of the statement triggers that tell an UPDATE of a partitioned table from inserts and deletes.';
 
 
 --
@@ -903,7 +903,7 @@ CREATE FUNCTION postrider.capture_path(relation regclass, path name[]) RETURNS t
 -- Name: FUNCTION capture_path(relation regclass, path name[]); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.capture_path(relation regclass, path name[]) IS 'Where names in a capture''s expressions are looked up: the caller''s search_path and the table''s schema, without schemas in which everyone may create.';
+COMMENT ON FUNCTION postrider.capture_path(relation regclass, path name[]) IS 'Internal: Where names in a capture''s expressions are looked up: the caller''s search_path and the table''s schema, without schemas in which everyone may create.';
 
 
 --
@@ -952,7 +952,7 @@ end $_$;
 -- Name: FUNCTION capture_row_body(facts jsonb); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.capture_row_body(facts jsonb) IS 'The body of a row trigger''s function.';
+COMMENT ON FUNCTION postrider.capture_row_body(facts jsonb) IS 'Internal: The body of a row trigger''s function.';
 
 
 --
@@ -1000,7 +1000,7 @@ end $_$;
 -- Name: FUNCTION capture_row_emitter(facts jsonb); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.capture_row_emitter(facts jsonb) IS 'The body of the function that row triggers call.';
+COMMENT ON FUNCTION postrider.capture_row_emitter(facts jsonb) IS 'Internal: The body of the function that row triggers call.';
 
 
 --
@@ -1029,7 +1029,7 @@ CREATE FUNCTION postrider.capture_row_with_care(facts jsonb, arguments text, "ro
 -- Name: FUNCTION capture_row_with_care(facts jsonb, arguments text, "row" text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.capture_row_with_care(facts jsonb, arguments text, "row" text) IS 'The part of a generated trigger function that skips a row that fails.';
+COMMENT ON FUNCTION postrider.capture_row_with_care(facts jsonb, arguments text, "row" text) IS 'Internal: The part of a generated trigger function that skips a row that fails.';
 
 
 --
@@ -1045,7 +1045,7 @@ CREATE FUNCTION postrider.capture_schema(owner name) RETURNS name
 -- Name: FUNCTION capture_schema(owner name); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.capture_schema(owner name) IS 'The schema that holds the generated functions of a table owner.';
+COMMENT ON FUNCTION postrider.capture_schema(owner name) IS 'Internal: The schema that holds the generated functions of a table owner.';
 
 
 --
@@ -1062,7 +1062,7 @@ CREATE FUNCTION postrider.capture_source(operation text, as_row text) RETURNS te
 -- Name: FUNCTION capture_source(operation text, as_row text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.capture_source(operation text, as_row text) IS 'The rows of one statement, as the FROM item of a generated trigger function.';
+COMMENT ON FUNCTION postrider.capture_source(operation text, as_row text) IS 'Internal: The rows of one statement, as the FROM item of a generated trigger function.';
 
 
 --
@@ -1086,7 +1086,7 @@ end $$;
 -- Name: FUNCTION capture_state(name text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.capture_state(name text) IS 'For captures: the state of the UPDATE under way; null when there is none.';
+COMMENT ON FUNCTION postrider.capture_state(name text) IS 'Internal, for captures: the state of the UPDATE under way; null when there is none.';
 
 
 --
@@ -1148,7 +1148,7 @@ end $_$;
 -- Name: FUNCTION capture_statement_body(facts jsonb); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.capture_statement_body(facts jsonb) IS 'The body of a statement trigger''s function.';
+COMMENT ON FUNCTION postrider.capture_statement_body(facts jsonb) IS 'Internal: The body of a statement trigger''s function.';
 
 
 --
@@ -1164,7 +1164,7 @@ CREATE FUNCTION postrider.capture_trigger_name(name text, operation text) RETURN
 -- Name: FUNCTION capture_trigger_name(name text, operation text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.capture_trigger_name(name text, operation text) IS 'The name of a capture''s trigger for one operation.';
+COMMENT ON FUNCTION postrider.capture_trigger_name(name text, operation text) IS 'Internal: The name of a capture''s trigger for one operation.';
 
 
 --
@@ -1190,7 +1190,7 @@ end $$;
 -- Name: FUNCTION captures_naming(instance text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.captures_naming(instance text) IS 'The tables whose captures name this instance as a literal; null where there are none. Internal.';
+COMMENT ON FUNCTION postrider.captures_naming(instance text) IS 'Internal: The tables whose captures name this instance as a literal; null where there are none.';
 
 
 --
@@ -1258,7 +1258,7 @@ end $_$;
 -- Name: FUNCTION check_capture_arguments(relation regclass, type text, name text, operations text[], columns text[], on_error text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.check_capture_arguments(relation regclass, type text, name text, operations text[], columns text[], on_error text) IS 'Raises an error that names the argument of capture that is wrong.';
+COMMENT ON FUNCTION postrider.check_capture_arguments(relation regclass, type text, name text, operations text[], columns text[], on_error text) IS 'Internal: Raises an error that names the argument of capture that is wrong.';
 
 
 --
@@ -1299,7 +1299,7 @@ end $$;
 -- Name: FUNCTION check_capture_schema(owner name); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.check_capture_schema(owner name) IS 'Raises an error unless a table owner has a schema for its generated functions, closed to others.';
+COMMENT ON FUNCTION postrider.check_capture_schema(owner name) IS 'Internal: Raises an error unless a table owner has a schema for its generated functions, closed to others.';
 
 
 --
@@ -1326,7 +1326,7 @@ end $$;
 -- Name: FUNCTION check_captured(type text, instance text, data json); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.check_captured(type text, instance text, data json) IS 'For captures: raises an error when no event can be made of these.';
+COMMENT ON FUNCTION postrider.check_captured(type text, instance text, data json) IS 'Internal, for captures: raises an error when no event can be made of these.';
 
 
 --
@@ -1353,7 +1353,7 @@ end $$;
 -- Name: FUNCTION check_captured_or_fail(capture text, relation regclass, type text, instance text, data json); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.check_captured_or_fail(capture text, relation regclass, type text, instance text, data json) IS 'For captures: check_captured, with errors that name the capture.';
+COMMENT ON FUNCTION postrider.check_captured_or_fail(capture text, relation regclass, type text, instance text, data json) IS 'Internal, for captures: check_captured, with errors that name the capture.';
 
 
 --
@@ -1391,7 +1391,7 @@ end $$;
 -- Name: FUNCTION check_captured_relation(relation regclass, given text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.check_captured_relation(relation regclass, given text) IS 'Raises an error unless this is a table that can be captured.';
+COMMENT ON FUNCTION postrider.check_captured_relation(relation regclass, given text) IS 'Internal: Raises an error unless this is a table that can be captured.';
 
 
 --
@@ -1430,7 +1430,7 @@ end $$;
 -- Name: FUNCTION check_event(instance text, type text, data json); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.check_event(instance text, type text, data json) IS 'Raises an error that names the event when its type or data cannot be accepted.';
+COMMENT ON FUNCTION postrider.check_event(instance text, type text, data json) IS 'Internal: Raises an error that names the event when its type or data cannot be accepted.';
 
 
 --
@@ -1668,7 +1668,7 @@ end $_$;
 -- Name: FUNCTION check_row(queued postrider.webhook_queue); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.check_row(queued postrider.webhook_queue) IS 'Raises an error that names what is wrong with a row written by hand.';
+COMMENT ON FUNCTION postrider.check_row(queued postrider.webhook_queue) IS 'Internal: Raises an error that names what is wrong with a row written by hand.';
 
 
 --
@@ -1690,7 +1690,7 @@ end $_$;
 -- Name: FUNCTION check_signing_secret(secret text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.check_signing_secret(secret text) IS 'Raises an error unless it is a signing secret, sealed or not.';
+COMMENT ON FUNCTION postrider.check_signing_secret(secret text) IS 'Internal: Raises an error unless it is a signing secret, sealed or not.';
 
 
 --
@@ -1723,7 +1723,7 @@ end $$;
 -- Name: FUNCTION check_state(queued postrider.webhook_queue); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.check_state(queued postrider.webhook_queue) IS 'Raises an error that names the rule of the state machine that a row breaks.';
+COMMENT ON FUNCTION postrider.check_state(queued postrider.webhook_queue) IS 'Internal: Raises an error that names the rule of the state machine that a row breaks.';
 
 
 --
@@ -1740,7 +1740,7 @@ CREATE FUNCTION postrider.columns_as_json(columns text[]) RETURNS text
 -- Name: FUNCTION columns_as_json(columns text[]); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.columns_as_json(columns text[]) IS 'The expression that makes an object of these columns.';
+COMMENT ON FUNCTION postrider.columns_as_json(columns text[]) IS 'Internal: The expression that makes an object of these columns.';
 
 
 --
@@ -1757,7 +1757,7 @@ CREATE FUNCTION postrider.columns_changed(relation regclass, columns text[]) RET
 -- Name: FUNCTION columns_changed(relation regclass, columns text[]); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.columns_changed(relation regclass, columns text[]) IS 'The expression that an update changes one of these columns.';
+COMMENT ON FUNCTION postrider.columns_changed(relation regclass, columns text[]) IS 'Internal: The expression that an update changes one of these columns.';
 
 
 --
@@ -1795,7 +1795,7 @@ end $_$;
 -- Name: FUNCTION compile_capture(argument text, expression text, function text, result text, relation regclass, path text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.compile_capture(argument text, expression text, function text, result text, relation regclass, path text) IS 'Makes a function of an expression over new, old and operation, as its owner.';
+COMMENT ON FUNCTION postrider.compile_capture(argument text, expression text, function text, result text, relation regclass, path text) IS 'Internal: Makes a function of an expression over new, old and operation, as its owner.';
 
 
 --
@@ -1829,7 +1829,7 @@ end $$;
 -- Name: FUNCTION compile_capture_data(expression text, function text, relation regclass, path text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.compile_capture_data(expression text, function text, relation regclass, path text) IS 'Makes a function of a data expression.';
+COMMENT ON FUNCTION postrider.compile_capture_data(expression text, function text, relation regclass, path text) IS 'Internal: Makes a function of a data expression.';
 
 
 --
@@ -1857,7 +1857,7 @@ end $$;
 -- Name: FUNCTION count_request(key text, OUT requests integer, OUT resets_at timestamp with time zone); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.count_request(key text, OUT requests integer, OUT resets_at timestamp with time zone) IS 'Counts a request; answers with how many there have been this minute, this one included, and when the next minute begins.';
+COMMENT ON FUNCTION postrider.count_request(key text, OUT requests integer, OUT resets_at timestamp with time zone) IS 'Internal: Counts a request; answers with how many there have been this minute, this one included, and when the next minute begins.';
 
 
 --
@@ -1883,7 +1883,7 @@ end $$;
 -- Name: FUNCTION create_capture_schema(owner name); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.create_capture_schema(owner name) IS 'Makes the schema for a table owner''s generated functions.';
+COMMENT ON FUNCTION postrider.create_capture_schema(owner name) IS 'Internal: Makes the schema for a table owner''s generated functions.';
 
 
 --
@@ -1967,7 +1967,7 @@ end $_$;
 -- Name: FUNCTION create_instance_of(account bigint, name text, token text, token_digest bytea, sender text, details jsonb); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.create_instance_of(account bigint, name text, token text, token_digest bytea, sender text, details jsonb) IS 'create_instance for an account, with a token that may come sealed and the SHA-256 to recognise it by.';
+COMMENT ON FUNCTION postrider.create_instance_of(account bigint, name text, token text, token_digest bytea, sender text, details jsonb) IS 'Internal: create_instance for an account, with a token that may come sealed and the SHA-256 to recognise it by.';
 
 
 --
@@ -1989,7 +1989,7 @@ end $$;
 -- Name: FUNCTION delete_account(account bigint); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.delete_account(account bigint) IS 'Deletes an account, its instances and its tokens; what was pending goes to the dead letters. False when there is none. The operators'' account stays.';
+COMMENT ON FUNCTION postrider.delete_account(account bigint) IS 'Internal: Deletes an account, its instances and its tokens; what was pending goes to the dead letters. False when there is none. The operators'' account stays.';
 
 
 --
@@ -2084,7 +2084,7 @@ end $$;
 -- Name: FUNCTION detach_capture(relation regclass, given text, name text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.detach_capture(relation regclass, given text, name text) IS 'What postrider.uncapture does, once names are resolved.';
+COMMENT ON FUNCTION postrider.detach_capture(relation regclass, given text, name text) IS 'Internal: What postrider.uncapture does, once names are resolved.';
 
 
 --
@@ -2137,7 +2137,7 @@ end $$;
 -- Name: FUNCTION drop_captured(root regclass, functions regprocedure[]); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.drop_captured(root regclass, functions regprocedure[]) IS 'Drops generated functions and what triggers are left of them.';
+COMMENT ON FUNCTION postrider.drop_captured(root regclass, functions regprocedure[]) IS 'Internal: Drops generated functions and what triggers are left of them.';
 
 
 --
@@ -2248,7 +2248,7 @@ end $$;
 -- Name: FUNCTION emit_captured(capture text, relation regclass, type text, instances text[], data json[], idempotency_keys text[]); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.emit_captured(capture text, relation regclass, type text, instances text[], data json[], idempotency_keys text[]) IS 'For captures: emits the events of one statement''s rows.';
+COMMENT ON FUNCTION postrider.emit_captured(capture text, relation regclass, type text, instances text[], data json[], idempotency_keys text[]) IS 'Internal, for captures: emits the events of one statement''s rows.';
 
 
 --
@@ -2284,7 +2284,7 @@ end $$;
 -- Name: FUNCTION emit_captured(capture text, relation regclass, type text, instance text, data json, idempotency_key text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.emit_captured(capture text, relation regclass, type text, instance text, data json, idempotency_key text) IS 'For captures: emits the event of one row.';
+COMMENT ON FUNCTION postrider.emit_captured(capture text, relation regclass, type text, instance text, data json, idempotency_key text) IS 'Internal, for captures: emits the event of one row.';
 
 
 --
@@ -2575,7 +2575,7 @@ CREATE FUNCTION postrider.event_name(dialect text, type text) RETURNS text
 -- Name: FUNCTION event_name(dialect text, type text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.event_name(dialect text, type text) IS 'What an event is called in a dialect.';
+COMMENT ON FUNCTION postrider.event_name(dialect text, type text) IS 'Internal: What an event is called in a dialect.';
 
 
 --
@@ -2591,7 +2591,7 @@ CREATE FUNCTION postrider.endpoint_url(url text, by_events boolean, type text, d
 -- Name: FUNCTION endpoint_url(url text, by_events boolean, type text, dialect text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.endpoint_url(url text, by_events boolean, type text, dialect text) IS 'Where an event goes: its name in the dialect is appended to the path where the endpoint wants that.';
+COMMENT ON FUNCTION postrider.endpoint_url(url text, by_events boolean, type text, dialect text) IS 'Internal: Where an event goes: its name in the dialect is appended to the path where the endpoint wants that.';
 
 
 --
@@ -2679,7 +2679,7 @@ end $$;
 -- Name: FUNCTION fire_always(relation regclass, trigger_name name); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.fire_always(relation regclass, trigger_name name) IS 'Lets a trigger fire in logical replication''s apply too, on every partition.';
+COMMENT ON FUNCTION postrider.fire_always(relation regclass, trigger_name name) IS 'Internal: Lets a trigger fire in logical replication''s apply too, on every partition.';
 
 
 --
@@ -2728,7 +2728,7 @@ end $$;
 -- Name: FUNCTION instance_missing(name text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.instance_missing(name text) IS 'Raises the error for an unknown instance.';
+COMMENT ON FUNCTION postrider.instance_missing(name text) IS 'Internal: Raises the error for an unknown instance.';
 
 
 --
@@ -2745,7 +2745,7 @@ CREATE FUNCTION postrider.instance_token(instance text) RETURNS text
 -- Name: FUNCTION instance_token(instance text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.instance_token(instance text) IS 'The token of an instance as it rests: sealed, or in plain within the few seconds before that and where there is no key.';
+COMMENT ON FUNCTION postrider.instance_token(instance text) IS 'Internal: The token of an instance as it rests: sealed, or in plain within the few seconds before that and where there is no key.';
 
 
 --
@@ -2850,7 +2850,7 @@ end $$;
 -- Name: FUNCTION look_at_lane(lane_number smallint, since timestamp with time zone, OUT first_at timestamp with time zone, OUT oldest_at timestamp with time zone); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.look_at_lane(lane_number smallint, since timestamp with time zone, OUT first_at timestamp with time zone, OUT oldest_at timestamp with time zone) IS 'In a lane, from a moment on: the oldest delivery that is due, and the oldest that nobody holds and whose endpoint answers. Internal.';
+COMMENT ON FUNCTION postrider.look_at_lane(lane_number smallint, since timestamp with time zone, OUT first_at timestamp with time zone, OUT oldest_at timestamp with time zone) IS 'Internal: In a lane, from a moment on: the oldest delivery that is due, and the oldest that nobody holds and whose endpoint answers.';
 
 
 --
@@ -2924,7 +2924,7 @@ end $$;
 -- Name: FUNCTION look_for_oldest_due(); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.look_for_oldest_due() IS 'Notes the oldest delivery that is due, held by nobody, and for an endpoint that answers, and where workers may begin. Internal.';
+COMMENT ON FUNCTION postrider.look_for_oldest_due() IS 'Internal: Notes the oldest delivery that is due, held by nobody, and for an endpoint that answers, and where workers may begin.';
 
 
 --
@@ -2961,7 +2961,7 @@ end $$;
 -- Name: FUNCTION look_through_lane(); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.look_through_lane() IS 'Looks at the lane whose turn it is from its beginning, where that is slow and there is time for it; true where there is time for another. Internal.';
+COMMENT ON FUNCTION postrider.look_through_lane() IS 'Internal: Looks at the lane whose turn it is from its beginning, where that is slow and there is time for it; true where there is time for another.';
 
 
 --
@@ -2991,7 +2991,7 @@ end $$;
 -- Name: FUNCTION note_senders(ids text[], senders text[]); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.note_senders(ids text[], senders text[]) IS 'Notes the senders of events that were just emitted. Internal.';
+COMMENT ON FUNCTION postrider.note_senders(ids text[], senders text[]) IS 'Internal: Notes the senders of events that were just emitted.';
 
 
 --
@@ -3008,7 +3008,7 @@ CREATE FUNCTION postrider.only_a_row("row" record) RETURNS json
 -- Name: FUNCTION only_a_row("row" record); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.only_a_row("row" record) IS 'Accepts rows of any type and nothing else: how compile_capture_data tells what an expression yields.';
+COMMENT ON FUNCTION postrider.only_a_row("row" record) IS 'Internal: Accepts rows of any type and nothing else: how compile_capture_data tells what an expression yields.';
 
 
 --
@@ -3048,7 +3048,7 @@ end $$;
 -- Name: FUNCTION queue_deliveries(owner bigint, instance text, type text, data json, event bigint, event_nonce integer); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.queue_deliveries(owner bigint, instance text, type text, data json, event bigint, event_nonce integer) IS 'Queues the deliveries of one event, counts them and rings; returns how many. Internal.';
+COMMENT ON FUNCTION postrider.queue_deliveries(owner bigint, instance text, type text, data json, event bigint, event_nonce integer) IS 'Internal: Queues the deliveries of one event, counts them and rings; returns how many.';
 
 
 --
@@ -3158,7 +3158,7 @@ end $$;
 -- Name: FUNCTION queued_since(moment timestamp with time zone); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.queued_since(moment timestamp with time zone) IS 'An id of the queue before which there is nothing that was queued since then.';
+COMMENT ON FUNCTION postrider.queued_since(moment timestamp with time zone) IS 'Internal: An id of the queue before which there is nothing that was queued since then.';
 
 
 --
@@ -3257,7 +3257,7 @@ END;
 -- Name: FUNCTION record_capture_failure(capture text, relation regclass, operation text, state text, message text, "row" json); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.record_capture_failure(capture text, relation regclass, operation text, state text, message text, "row" json) IS 'For captures: records a row that was skipped.';
+COMMENT ON FUNCTION postrider.record_capture_failure(capture text, relation regclass, operation text, state text, message text, "row" json) IS 'Internal, for captures: records a row that was skipped.';
 
 
 --
@@ -3397,7 +3397,7 @@ end $$;
 -- Name: FUNCTION ring(); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.ring() IS 'Wakes sleeping listeners when the calling transaction commits; costs nothing while they are awake. "set postrider.wake = off" silences it, for PREPARE TRANSACTION and for roles with a very short lock_timeout; listeners then find the rows by their poll, within a second.';
+COMMENT ON FUNCTION postrider.ring() IS 'Internal: Wakes sleeping listeners when the calling transaction commits; costs nothing while they are awake. "set postrider.wake = off" silences it, for PREPARE TRANSACTION and for roles with a very short lock_timeout; listeners then find the rows by their poll, within a second.';
 
 
 --
@@ -3534,7 +3534,7 @@ CREATE FUNCTION postrider.sealed_state(name text, state text) RETURNS text
 -- Name: FUNCTION sealed_state(name text, state text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.sealed_state(name text, state text) IS 'For captures: a state and the proof that a trigger of this transaction wrote it.';
+COMMENT ON FUNCTION postrider.sealed_state(name text, state text) IS 'Internal, for captures: a state and the proof that a trigger of this transaction wrote it.';
 
 
 --
@@ -3552,7 +3552,7 @@ $$;
 -- Name: FUNCTION set_aside_until(target bigint, wait_s double precision); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.set_aside_until(target bigint, wait_s double precision) IS 'When rows of a target are due again that are set aside for so long: at the moment in a second that is the target''s.';
+COMMENT ON FUNCTION postrider.set_aside_until(target bigint, wait_s double precision) IS 'Internal: When rows of a target are due again that are set aside for so long: at the moment in a second that is the target''s.';
 
 
 --
@@ -3807,7 +3807,7 @@ end $$;
 -- Name: FUNCTION strip_media_base64(data json); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.strip_media_base64(data json) IS 'The event without base64 media, for one that has some. Internal: call without_media_base64.';
+COMMENT ON FUNCTION postrider.strip_media_base64(data json) IS 'Internal: The event without base64 media, for one that has some. Call without_media_base64.';
 
 
 --
@@ -3897,7 +3897,7 @@ CREATE FUNCTION postrider.wanted_types(dialect text, events text[]) RETURNS text
 -- Name: FUNCTION wanted_types(dialect text, events text[]); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.wanted_types(dialect text, events text[]) IS 'The types an endpoint gets that names these events: they themselves, and what other dialects call so. Empty means everything.';
+COMMENT ON FUNCTION postrider.wanted_types(dialect text, events text[]) IS 'Internal: The types an endpoint gets that names these events: they themselves, and what other dialects call so. Empty means everything.';
 
 
 --
@@ -3913,7 +3913,7 @@ CREATE FUNCTION postrider.without_media_base64(data json) RETURNS json
 -- Name: FUNCTION without_media_base64(data json); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.without_media_base64(data json) IS 'The event without base64 media: base64 is removed from message.media, media and message, and from beside a media_url or mediaUrl.';
+COMMENT ON FUNCTION postrider.without_media_base64(data json) IS 'Internal: The event without base64 media: base64 is removed from message.media, media and message, and from beside a media_url or mediaUrl.';
 
 
 --
@@ -5227,6 +5227,26 @@ ALTER TABLE postrider.events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+
+--
+-- Name: functions; Type: VIEW; Schema: postrider; Owner: -
+--
+
+CREATE VIEW postrider.functions AS
+ SELECT format('%s(%s)'::text, p.proname, pg_get_function_arguments(p.oid)) AS call,
+    pg_get_function_result(p.oid) AS result,
+    obj_description(p.oid, 'pg_proc'::name) AS about
+   FROM pg_proc p
+  WHERE ((p.pronamespace = ('postrider'::regnamespace)::oid) AND (p.prorettype <> ('trigger'::regtype)::oid) AND (COALESCE(obj_description(p.oid, 'pg_proc'::name), ''::text) !~~ 'Internal%'::text))
+  ORDER BY p.proname, p.oid;
+
+
+--
+-- Name: VIEW functions; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON VIEW postrider.functions IS 'The functions that are meant to be called; the others are called by these, and may change.';
 
 
 --

@@ -236,7 +236,10 @@ async fn the_readmes_parameters_are_those_of_the_functions() {
     });
     let mut checked = 0;
     for (name, parameters) in calls {
-        let given: Vec<&str> = parameters.split(", ").collect();
+        let given: Vec<&str> = parameters
+            .split(", ")
+            .filter(|name| !name.is_empty())
+            .collect();
         let known: Vec<Vec<String>> = sqlx::query_scalar(
             "select coalesce(p.proargnames, '{}') from pg_proc p where p.pronamespace = 'postrider'::regnamespace and p.proname = $1",
         )
