@@ -9,6 +9,7 @@ mod embedded;
 mod keys;
 mod listening;
 mod migrating;
+mod owner;
 mod pooling;
 mod program;
 mod tokens;
