@@ -12,7 +12,7 @@ use crate::model::{Channel, Resolution};
 
 const LEASE: Duration = Duration::from_secs(90);
 
-fn dispatch(in_flight_max: u32) -> Dispatch {
+pub(in crate::delivery) fn dispatch(in_flight_max: u32) -> Dispatch {
     Dispatch::new(Limits {
         in_flight_max,
         breaker: BreakerSettings {
@@ -25,7 +25,7 @@ fn dispatch(in_flight_max: u32) -> Dispatch {
     })
 }
 
-fn job(id: i64, target: i64) -> Job {
+pub(in crate::delivery) fn job(id: i64, target: i64) -> Job {
     Job {
         delivery: Delivery {
             lease: Lease {
@@ -69,7 +69,7 @@ fn job(id: i64, target: i64) -> Job {
     }
 }
 
-fn push(dispatch: &Dispatch, jobs: impl IntoIterator<Item = Job>) {
+pub(in crate::delivery) fn push(dispatch: &Dispatch, jobs: impl IntoIterator<Item = Job>) {
     dispatch.push(jobs.into_iter().collect(), Instant::now() + LEASE);
 }
 
