@@ -22,6 +22,11 @@ fn hasty(app: &TestApp) -> WorkerBuilder {
         .set("worker.lease_s", 3)
 }
 
+/// A worker whose leases end soon, and not so soon that a busy machine lets them.
+fn steady(app: &TestApp) -> WorkerBuilder {
+    hasty(app).set("worker.lease_s", 6)
+}
+
 /// Emits until told to stop, whatever happens; answers with the ids of the events that Postgres said were committed.
 async fn emit_through(app: &TestApp, time: Duration) -> Vec<String> {
     let mut events = Vec::new();
@@ -45,7 +50,7 @@ async fn a_postgres_that_is_killed_and_started_again_loses_nothing_that_was_comm
     let endpoint = app.endpoint("shop").create().await;
     // It keeps the workers out until we have seen what the crash has left.
     let proxy = Proxy::before(app.options()).await;
-    let workers = hasty(&app).through(proxy.options()).spawn_two().await;
+    let workers = steady(&app).through(proxy.options()).spawn_two().await;
     let mut events = emit_through(&app, Duration::from_secs(1)).await;
     let mut unwritten = Vec::new();
     for _ in 0..3 {
@@ -73,7 +78,7 @@ async fn a_postgres_that_is_killed_and_started_again_loses_nothing_that_was_comm
 async fn backends_terminated_ten_times_a_second_lose_nothing() {
     let app = TestApp::start().await;
     let endpoint = app.endpoint("shop").create().await;
-    let workers = hasty(&app).spawn_two().await;
+    let workers = steady(&app).spawn_two().await;
     let terminating = async {
         let mut ticks = tokio::time::interval(Duration::from_millis(100));
         for _ in 0..40 {
@@ -169,7 +174,7 @@ async fn what_was_answered_but_not_written_when_its_worker_died_is_delivered_aga
 async fn a_database_that_turns_read_only_stops_nothing_for_good() {
     let app = TestApp::start().await;
     let endpoint = app.endpoint("shop").create().await;
-    let workers = hasty(&app).spawn_two().await;
+    let workers = steady(&app).spawn_two().await;
     let mut events = app.emit_many(10).await;
     app.drained().await;
     let name: String = app.value("select current_database()").await;

@@ -39,7 +39,7 @@ async fn a_promoted_standby_goes_on_where_the_primary_was_lost() {
     let workers = app
         .worker()
         .set("worker.timeout_ms", 1000)
-        .set("worker.lease_s", 2)
+        .set("worker.lease_s", 5)
         .spawn_two()
         .await;
     let mut events = app.emit_many(400).await;
