@@ -257,6 +257,16 @@ async fn a_connection_that_falls_silent_is_given_up_in_time() {
     // What was open stays silent for ever; what is new gets through.
     proxy.mend_only_new();
     app.drained_within(Duration::from_secs(200)).await;
+    // One of them may have delivered it all, while the other still waits.
+    let claims = |worker: &Process| worker.metric("postrider_claim_duration_seconds_count");
+    let before = workers.each_ref().map(claims);
+    until("both claim again", Duration::from_secs(200), async || {
+        let now = workers.each_ref().map(claims);
+        now.iter()
+            .zip(before)
+            .all(|(now, before)| *now >= before + 10.0)
+    })
+    .await;
     app.oracle()
         .healthy(&endpoint, &events)
         .judge(workers)
