@@ -13,7 +13,7 @@ use crate::support::wait::{PATIENCE, scaled, until};
 async fn a_transaction_held_open_for_the_whole_run_holds_up_nobody() {
     let app = TestApp::start().await;
     let endpoint = app.endpoint("shop").max_in_flight(100).create().await;
-    let workers = [app.worker().start().await, app.worker().start().await];
+    let workers = app.worker().spawn_two().await;
     let mut held = app.pool().begin().await.unwrap();
     sqlx::raw_sql("set transaction isolation level repeatable read; select pg_current_xact_id(); select count(*) from postrider.webhook_queue").execute(&mut *held).await.unwrap();
     let mut events = Vec::new();
@@ -23,9 +23,11 @@ async fn a_transaction_held_open_for_the_whole_run_holds_up_nobody() {
     }
     app.drained().await;
     println!("{} events in {:?}", events.len(), started.elapsed());
-    assert_eq!(app.assert_seen(&endpoint, &events), 0);
+    app.oracle()
+        .healthy(&endpoint, &events)
+        .judge(workers)
+        .await;
     held.rollback().await.unwrap();
-    app.finish(workers).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,7 +47,7 @@ async fn long_readers_that_overlap_hold_up_nobody_not_even_what_commits_late_or_
     app.sql("update postrider.webhook_queue set lease_token = 1, lease_until = now() + interval '5 seconds'")
         .await;
     app.sql(busy).await;
-    let workers = [app.worker().start().await, app.worker().start().await];
+    let workers = app.worker().spawn_two().await;
     let mut long = app.pool().begin().await.unwrap();
     events.push(
         sqlx::query_scalar("select postrider.emit('shop', 'order.paid', '{\"late\": true}')")
@@ -87,9 +89,11 @@ async fn long_readers_that_overlap_hold_up_nobody_not_even_what_commits_late_or_
     println!("{took:?} after its commit");
     assert!(took < Duration::from_secs(10), "{took:?} after its commit");
     assert!(app.value::<bool>(sweeps_begin_late).await);
-    assert_eq!(app.assert_seen(&endpoint, &events), 0);
+    app.oracle()
+        .healthy(&endpoint, &events)
+        .judge(workers)
+        .await;
     drop(readers);
-    app.finish(workers).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,10 +111,10 @@ async fn a_commit_that_is_half_a_minute_late_is_delivered_within_about_a_second(
 async fn commit_late(late_by: Duration) {
     let app = TestApp::start().await;
     let endpoint = app.endpoint("shop").create().await;
-    let worker = app
+    let workers = app
         .worker()
         .set("doorbell.floor_poll_ms", 60_000)
-        .start()
+        .spawn_two()
         .await;
     let mut long = app.pool().begin().await.unwrap();
     let late: String =
@@ -132,8 +136,10 @@ async fn commit_late(late_by: Duration) {
     println!("{took:?} after its commit");
     assert!(took < Duration::from_secs(3), "{took:?} after its commit");
     events.push(late);
-    assert_eq!(app.assert_seen(&endpoint, &events), 0);
-    app.finish([worker]).await;
+    app.oracle()
+        .healthy(&endpoint, &events)
+        .judge(workers)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,7 +150,7 @@ async fn a_worker_whose_clock_is_ten_minutes_off_goes_by_the_databases() {
     endpoint
         .receiver
         .answer_in_turn([Answer::status(500), Answer::ok()]);
-    // The other way round: to the worker's sessions the database says that it is ten minutes later.
+    // The other way round: to the workers' sessions the database says that it is ten minutes later.
     let name: String = app.value("select current_database()").await;
     app.sql("create schema ahead").await;
     for function in ["now", "clock_timestamp"] {
@@ -154,8 +160,8 @@ async fn a_worker_whose_clock_is_ten_minutes_off_goes_by_the_databases() {
         "alter database {name} set search_path = ahead, pg_catalog, public"
     ))
     .await;
-    let worker = app.worker().start().await;
-    app.emit("order.paid", "{}").await;
+    let workers = app.worker().spawn_two().await;
+    let event = app.emit("order.paid", "{}").await;
     let requests = endpoint.receiver.wait_for(2).await;
     let now: i64 = app
         .value("select extract(epoch from pg_catalog.clock_timestamp())::bigint")
@@ -164,39 +170,47 @@ async fn a_worker_whose_clock_is_ten_minutes_off_goes_by_the_databases() {
         let ahead = request.header("webhook-timestamp").parse::<i64>().unwrap() - now;
         assert!((570..=601).contains(&ahead), "{ahead} s ahead");
     }
-    app.drained().await;
-    assert_eq!(
-        endpoint.receiver.count(),
-        2,
-        "leases and waits are counted by one clock"
-    );
-    app.finish([worker]).await;
+    // Leases and waits are counted by one clock: the attempt that failed is the only reason for another.
+    app.oracle()
+        .healthy(&endpoint, &[event])
+        .judge(workers)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_rows_with_one_timestamp_are_each_delivered_once() {
+async fn many_rows_with_one_timestamp_are_each_delivered_once_without_statistics() {
     deliver_with_one_timestamp(scaled(10_000)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "minutes; the same as the one before it"]
-async fn three_hundred_thousand_rows_with_one_timestamp_are_each_delivered_once() {
+async fn three_hundred_thousand_rows_with_one_timestamp_are_each_delivered_once_without_statistics()
+{
     deliver_with_one_timestamp(300_000).await;
 }
 
-/// So many rows of one statement, by two workers.
+/// So many rows of one statement, by two workers whose planner knows nothing of them.
 async fn deliver_with_one_timestamp(rows: usize) {
     let app = TestApp::start().await;
     let endpoint = app.endpoint("shop").max_in_flight(100).create().await;
-    let workers = [app.worker().start().await, app.worker().start().await];
-    let started = Instant::now();
     let events = app.emit_many(rows).await;
     let stamps: i64 = app
-        .value("select count(distinct next_retry_at) from postrider.webhook_queue where lease_token is null and attempts = 0")
+        .value("select count(distinct next_retry_at) from postrider.webhook_queue")
         .await;
-    assert!(stamps <= 1, "{stamps} timestamps");
+    assert_eq!(stamps, 1);
+    for forget in [
+        "analyze postrider.webhook_queue",
+        "delete from pg_statistic where starelid = 'postrider.webhook_queue'::regclass",
+        "update pg_class set reltuples = -1, relpages = 0 where oid in ('postrider.webhook_queue'::regclass, 'postrider.webhook_queue_due'::regclass)",
+    ] {
+        app.sql(forget).await;
+    }
+    let started = Instant::now();
+    let workers = app.worker().spawn_two().await;
     app.drained_within(Duration::from_mins(20)).await;
     println!("{} events in {:?}", events.len(), started.elapsed());
-    assert_eq!(app.assert_seen(&endpoint, &events), 0);
-    app.finish(workers).await;
+    app.oracle()
+        .healthy(&endpoint, &events)
+        .judge(workers)
+        .await;
 }

@@ -1,7 +1,7 @@
 //! One bad row, event or endpoint never stops the others.
 
+use std::net::Ipv4Addr;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,15 +10,11 @@ use nix::sys::signal::{Signal, raise};
 use postrider::channels::{Channel, Outcome, Webhook};
 use postrider::db::{Database, Purpose};
 use postrider::model::Parcel;
-use sqlx::ConnectOptions;
 
 use crate::support::app::TestApp;
 use crate::support::receiver::{Answer, Receiver};
 use crate::support::wait::{PATIENCE, until};
-use crate::support::worker::WorkerBuilder;
-
-/// Where the worker that kills itself finds its database; also what makes it one.
-const DATABASE: &str = "IT_POISON_DATABASE";
+use crate::support::worker::be_faulty_worker;
 
 #[tokio::test]
 async fn rows_with_values_from_beyond_any_calendar_or_count_stop_nobody() {
@@ -65,7 +61,7 @@ async fn a_row_over_which_ten_leases_expired_is_buried_without_an_attempt() {
     let receiver = Receiver::start().await;
     app.insert_direct(&receiver.url(), "{}").await;
     app.sql("update postrider.webhook_queue set crashes = 9, lease_token = 1, lease_until = now() - interval '1 second'").await;
-    let worker = app.worker().start().await;
+    let workers = app.worker().spawn_two().await;
     app.counted("failed", 1).await;
     let row = app.row().await;
     assert_eq!(
@@ -75,7 +71,7 @@ async fn a_row_over_which_ten_leases_expired_is_buried_without_an_attempt() {
     let log = app.attempts(row.id).await;
     assert_eq!((log.len(), log[0].class.as_deref()), (1, Some("crash")));
     assert_eq!(receiver.count(), 0);
-    app.finish([worker]).await;
+    app.oracle().dead_letters("true").judge(workers).await;
 }
 
 #[tokio::test]
@@ -85,14 +81,15 @@ async fn a_row_over_which_nine_leases_expired_is_tried_and_forgiven() {
     receiver.answer_in_turn([Answer::status(500), Answer::ok()]);
     app.insert_direct(&receiver.url(), "{}").await;
     app.sql("update postrider.webhook_queue set crashes = 8, lease_token = 1, lease_until = now() - interval '1 second'").await;
-    let worker = app.worker().start().await;
+    let workers = app.worker().spawn_two().await;
     app.drained().await;
     assert_eq!(
         app.value::<i32>("select crashes from postrider.webhook_queue")
             .await,
         0
     );
-    app.finish([worker]).await;
+    assert_eq!(receiver.count(), 2);
+    app.oracle().judge(workers).await;
 }
 
 #[tokio::test]
@@ -130,11 +127,10 @@ async fn receivers_that_misbehave_fail_in_their_own_way_and_delay_nobody() {
         );
     }
     let healthy = app.endpoint("healthy").create().await;
-    let worker = app.worker().start().await;
+    let workers = app.worker().spawn_two().await;
     let events = app.emit_many(10).await;
     app.counted("delivered", 10).await;
-    assert_eq!(app.assert_seen(&healthy, &events), 0);
-    app.counted("failed", 50).await;
+    app.drained().await;
     for (endpoint, (label, _, class)) in endpoints.iter().zip(&expected) {
         let classes: Vec<String> = sqlx::query_scalar(
             "select distinct class from postrider.attempts where endpoint_id = $1",
@@ -145,26 +141,45 @@ async fn receivers_that_misbehave_fail_in_their_own_way_and_delay_nobody() {
         .unwrap();
         assert_eq!(classes, [*class], "{label}");
     }
-    assert_eq!(private.count(), 0, "a redirect was followed");
-    app.finish([worker]).await;
+    assert_eq!(private.connections(), 0, "a redirect was followed");
+    app.oracle()
+        .healthy(&healthy, &events)
+        .dead_letters(&format!("endpoint_id <> {}", healthy.id))
+        .judge(workers)
+        .await;
 }
 
 #[tokio::test]
 async fn a_name_that_resolves_to_a_private_address_is_refused_and_said_so() {
     let app = TestApp::start().await;
     let inside = app.endpoint("inside").max_attempts(1).create().await;
-    let url = format!("http://localhost:{}/", inside.receiver.address().port());
+    let port = inside.receiver.address().port();
     app.sql(&format!(
-        "select postrider.set_endpoint('shop', '{url}', 'inside')"
+        "select postrider.set_endpoint('shop', 'http://localhost:{port}/', 'inside')"
     ))
     .await;
-    let worker = app.worker().set("egress.allow", "[]").start().await;
-    app.emit("order.paid", "{}").await;
-    app.counted("failed", 1).await;
-    let log = app.attempts(app.row().await.id).await;
-    assert_eq!(log[0].class.as_deref(), Some("egress"));
+    let allowed = Ipv4Addr::new(127, 0, 0, 2);
+    let healthy = app.endpoint("healthy").at(allowed).create().await;
+    let workers = app
+        .worker()
+        .set("egress.allow", format!("['{allowed}/32']"))
+        .spawn_two()
+        .await;
+    let events = app.emit_many(10).await;
+    app.drained().await;
+    let classes: Vec<String> =
+        sqlx::query_scalar("select class from postrider.attempts where endpoint_id = $1")
+            .bind(inside.id)
+            .fetch_all(app.pool())
+            .await
+            .unwrap();
+    assert_eq!(classes, ["egress"; 10]);
     assert_eq!(inside.receiver.connections(), 0);
-    app.finish([worker]).await;
+    app.oracle()
+        .healthy(&healthy, &events)
+        .dead_letters(&format!("endpoint_id = {}", inside.id))
+        .judge(workers)
+        .await;
 }
 
 #[tokio::test]
@@ -316,20 +331,21 @@ impl Channel for Brittle {
 }
 
 #[tokio::test]
+#[ignore = "not a test: the workers that the test below starts"]
+async fn a_worker_that_is_brittle() {
+    be_faulty_worker(|webhook| Arc::new(Brittle(webhook))).await;
+}
+
+#[tokio::test]
 async fn a_payload_that_panics_its_handler_ends_as_a_dead_letter_and_disturbs_nobody() {
     let app = TestApp::start().await;
     let shop = app.endpoint("shop").max_attempts(3).create().await;
-    let worker = app
-        .worker()
-        .faulty(|webhook| Arc::new(Brittle(webhook)))
-        .start()
-        .await;
+    let brittle = "delivery::poison::a_worker_that_is_brittle";
+    let workers = [(); 2].map(|()| app.worker().spawn_faulty(brittle));
     let mut events = app.emit_many(20).await;
     app.emit("order.bomb", "{}").await;
     events.extend(app.emit_many(20).await);
     app.counted("failed", 1).await;
-    app.drained().await;
-    assert_eq!(app.assert_seen(&shop, &events), 0);
     let bomb = app
         .value::<i64>("select id from postrider.webhook_queue where status = 'failed'")
         .await;
@@ -342,7 +358,11 @@ async fn a_payload_that_panics_its_handler_ends_as_a_dead_letter_and_disturbs_no
                 .as_deref()
                 .is_some_and(|detail| detail.contains("on purpose"))
     }));
-    app.finish([worker]).await;
+    app.oracle()
+        .healthy(&shop, &events)
+        .dead_letters("event_type = 'order.bomb'")
+        .judge(workers)
+        .await;
 }
 
 /// A channel with a payload that ends its process, as one that exhausts its memory does.
@@ -359,44 +379,9 @@ impl Channel for Mortal {
 }
 
 #[tokio::test]
-#[ignore = "not a test: the worker that the test below starts"]
+#[ignore = "not a test: the workers that the test below starts"]
 async fn a_worker_that_is_mortal() {
-    let Ok(database) = std::env::var(DATABASE) else {
-        return;
-    };
-    let _worker = WorkerBuilder::new(database.parse().unwrap())
-        .set("worker.timeout_ms", 1000)
-        .set("worker.lease_s", 3)
-        .faulty(|webhook| Arc::new(Mortal(webhook)))
-        .start()
-        .await;
-    // Longer than the test.
-    tokio::time::sleep(5 * PATIENCE).await;
-}
-
-/// One that ends with the test.
-struct MortalWorker(Child);
-
-impl MortalWorker {
-    fn start(app: &TestApp) -> Self {
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--ignored",
-                "--exact",
-                "delivery::poison::a_worker_that_is_mortal",
-            ])
-            .env(DATABASE, app.options().to_url_lossy().to_string())
-            .stdout(Stdio::null())
-            .spawn();
-        Self(child.unwrap())
-    }
-}
-
-impl Drop for MortalWorker {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
+    be_faulty_worker(|webhook| Arc::new(Mortal(webhook))).await;
 }
 
 #[tokio::test]
@@ -411,34 +396,38 @@ async fn a_payload_that_kills_its_workers_ends_as_a_dead_letter_and_nobody_is_bu
     // It is the first of its lane each time.
     app.emit("order.bomb", "{}").await;
     let mut events = app.emit_many(100).await;
-    let held = "select count(*) from postrider.webhook_queue where lease_token is not null";
-    let mut worker = MortalWorker::start(&app);
-    let (mut killed, mut lost_at_most) = (0, 0);
+    let mortal = || {
+        app.worker()
+            .set("worker.timeout_ms", 1000)
+            .set("worker.lease_s", 3)
+            .spawn_faulty("delivery::poison::a_worker_that_is_mortal")
+    };
+    let mut workers = [mortal(), mortal()];
+    let (mut killed, mut held) = (0, Vec::new());
     until("nothing is pending", 3 * PATIENCE, async || {
-        if let Some(status) = worker.0.try_wait().unwrap() {
+        for worker in &mut workers {
+            let Some(status) = worker.has_ended() else {
+                continue;
+            };
             assert_eq!(status.signal(), Some(Signal::SIGKILL as i32));
             killed += 1;
-            lost_at_most += app.value::<i64>(held).await;
+            held.extend(app.held().await);
             events.extend(app.emit_many(5).await);
-            worker = MortalWorker::start(&app);
+            *worker = mortal();
         }
         app.count("pending").await == 0
     })
     .await;
-    let twice = app.assert_seen(&shop, &events);
-    println!(
-        "{killed} workers died, {twice} of {} delivered twice",
-        events.len()
-    );
     assert_eq!(killed, 10);
-    assert!(
-        i64::try_from(twice).unwrap() <= lost_at_most,
-        "{twice} duplicates, and at most {lost_at_most} were held by those that died"
+    let repeated = app
+        .oracle()
+        .healthy(&shop, &events)
+        .may_come_again(&held)
+        .dead_letters("event_type = 'order.bomb'")
+        .judge(workers)
+        .await;
+    println!(
+        "{killed} workers died, {} held by them, {repeated} delivered twice",
+        held.len()
     );
-    let failed = "select event_type from postrider.webhook_queue where status = 'failed'";
-    // The only one.
-    assert_eq!(app.count("failed").await, 1);
-    assert_eq!(app.value::<String>(failed).await, "order.bomb");
-    drop(worker);
-    app.finish([]).await;
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use postrider::db::doorbell::{DoorbellSettings, Hearing};
 use sqlx::{ConnectOptions, PgConnection};
+use tokio::time::Instant;
 
 use super::support::{
     Loser, RingCount, Watcher, database, emit, locks, only_the_bell, prepare, someone_sleeps, until,
@@ -13,6 +14,7 @@ use crate::support::app::TestApp;
 use crate::support::pooler::{Mode, Pooler};
 use crate::support::postgres::{OwnCluster, TestDatabase};
 use crate::support::proxy::Proxy;
+use crate::support::worker::Process;
 
 /// More than any of these should take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -127,49 +129,81 @@ async fn it_rings_again_after_postgres_was_killed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listener_that_stopped_does_not_keep_the_bell_ringing() {
-    let database = database().await;
-    let proxy = Proxy::before(database.options()).await;
-    let watcher = Watcher::start(&database, proxy.options(), with_floor()).await;
-    let mut writer = database.connection().await;
-    someone_sleeps(&mut writer).await;
+    let app = TestApp::start().await;
+    let endpoint = app.endpoint("shop").create().await;
+    let proxy = Proxy::before(app.options()).await;
+    let workers = app
+        .worker()
+        .set("doorbell.floor_poll_ms", 1000)
+        .through(proxy.options())
+        .spawn_two()
+        .await;
+    let mut writer = app.options().connect().await.unwrap();
+    // A bell looks once more after it has fallen asleep.
+    let mut calm_since = Instant::now();
+    until("nobody has been awake for a while", PATIENCE, async || {
+        if workers.iter().any(is_awake) || locks(&mut writer).await == 0 {
+            calm_since = Instant::now();
+        }
+        calm_since.elapsed() > Duration::from_secs(2)
+    })
+    .await;
     // What a stopped process and a cut cable have in common: nothing comes, and nothing closes.
-    proxy.freeze();
-    // Its subscriber, which still runs in this test, goes on by the floor poll.
-    let event = emit(&mut writer).await;
-    watcher.sees(event, Duration::from_secs(5)).await;
+    proxy.deafen();
+    // The ring for these is lost. The workers, which still run, go on by the floor poll.
+    let mut events = app.emit_many(5).await;
+    let took = app.drained_within(Duration::from_secs(3)).await;
+    println!("delivered {took:?} after a ring that nobody heard");
     until("the server takes the lock away", PATIENCE, async || {
         locks(&mut writer).await == 0
     })
     .await;
-    let mut rings = RingCount::start(&database).await;
-    emit(&mut writer).await;
+    let mut rings = RingCount::start(&TestDatabase::at(app.options())).await;
+    events.extend(app.emit_many(5).await);
     assert_eq!(rings.rings().await, 0, "the bell still rings");
+    app.drained_within(Duration::from_secs(3)).await;
     proxy.mend();
     someone_sleeps(&mut writer).await;
+    app.oracle()
+        .healthy(&endpoint, &events)
+        .judge(workers)
+        .await;
+}
+
+/// Whether its bell polls every few milliseconds.
+fn is_awake(worker: &Process) -> bool {
+    worker.metric("postrider_doorbell_awake") > 0.0
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_is_stopped_does_not_keep_the_bell_ringing_and_delivers_when_it_goes_on() {
     let app = TestApp::start().await;
     let endpoint = app.endpoint("shop").create().await;
-    let mut process = app.worker().set("doorbell.floor_poll_ms", 60_000).spawn();
-    process.ready().await;
+    let workers = app
+        .worker()
+        .set("doorbell.floor_poll_ms", 60_000)
+        .spawn_two()
+        .await;
     let mut writer = app.options().connect().await.unwrap();
     someone_sleeps(&mut writer).await;
-    process.signal(Signal::SIGSTOP);
-    until("the server takes the lock away", PATIENCE, async || {
+    for worker in &workers {
+        worker.signal(Signal::SIGSTOP);
+    }
+    until("the server takes the locks away", PATIENCE, async || {
         locks(&mut writer).await == 0
     })
     .await;
-    let database = TestDatabase::at(app.options());
-    let mut rings = RingCount::start(&database).await;
+    let mut rings = RingCount::start(&TestDatabase::at(app.options())).await;
     let events = app.emit_many(5).await;
     assert_eq!(rings.rings().await, 0, "the bell still rings");
-    assert_eq!(endpoint.receiver.count(), 0, "it is stopped");
-    process.signal(Signal::SIGCONT);
-    app.drained().await;
-    app.assert_seen(&endpoint, &events);
-    process.stop().await;
+    assert_eq!(endpoint.receiver.count(), 0, "they are stopped");
+    for worker in &workers {
+        worker.signal(Signal::SIGCONT);
+    }
+    app.oracle()
+        .healthy(&endpoint, &events)
+        .judge(workers)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! Postrider as a test sees it: a database of its own, endpoints with a receiver each, workers, and an oracle.
+//! Postrider as a test sees it: a database of its own, endpoints with a receiver each, and workers.
 //!
 //! ```ignore
 //! let app = TestApp::start().await;
@@ -10,7 +10,8 @@
 //! app.finish([worker]).await;
 //! ```
 //!
-//! [`TestApp::finish`] is the oracle's last word: nothing is left leased, and the queue's depth, added up, is what a count says.
+//! [`TestApp::finish`] ends it: nothing is left leased, and the queue's depth, added up, is what a count says. Tests of faults end
+//! with [`TestApp::oracle`], which says more (see `oracle`).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, PgPool};
 
 use super::endpoint::{Endpoint, EndpointBuilder};
+use super::oracle::{self, Delivery, Oracle};
 use super::postgres::{TestDatabase, database};
 use super::receiver::Receiver;
 use super::wait::{PATIENCE, until};
@@ -219,15 +221,14 @@ impl TestApp {
         usize::try_from(count).unwrap()
     }
 
-    /// How many rows workers hold, living or dead.
-    pub(crate) async fn leased(&self) -> usize {
-        let count: i64 = sqlx::query_scalar(
-            "select count(*) from postrider.webhook_queue where status = 'pending' and lease_until > now()",
-        )
-        .fetch_one(&self.pool)
-        .await
-        .unwrap();
-        usize::try_from(count).unwrap()
+    /// What workers hold, living or dead: in flight, waiting for it, or answered and not written yet.
+    pub(crate) async fn held(&self) -> Vec<Delivery> {
+        self.deliveries("lease_token is not null").await
+    }
+
+    /// The deliveries for which a condition holds.
+    pub(crate) async fn deliveries(&self, condition: &str) -> Vec<Delivery> {
+        oracle::deliveries(&self.pool, condition).await
     }
 
     /// Waits until so many rows have this status.
@@ -268,6 +269,11 @@ impl TestApp {
     #[expect(clippy::unused_self, reason = "it reads best as a word of the app")]
     pub(crate) fn assert_seen(&self, endpoint: &Endpoint, events: &[String]) -> usize {
         assert_seen(&endpoint.receiver, events)
+    }
+
+    /// Who judges what a fault has done; the last word of a test of one.
+    pub(crate) fn oracle(&self) -> Oracle<'_> {
+        Oracle::new(self)
     }
 
     /// Ends the test: stops the workers in order, and checks what they leave.

@@ -1,5 +1,7 @@
 //! Endpoints for tests: each has a receiver of its own.
 
+use std::net::Ipv4Addr;
+
 use sqlx::Row as _;
 
 use super::app::{INSTANCE, TestApp};
@@ -15,6 +17,7 @@ pub(crate) struct Endpoint {
 pub(crate) struct EndpointBuilder<'a> {
     app: &'a TestApp,
     label: &'a str,
+    address: Ipv4Addr,
     answer: Answer,
     schedule: &'a str,
     events: Vec<String>,
@@ -33,6 +36,7 @@ impl<'a> EndpointBuilder<'a> {
         Self {
             app,
             label,
+            address: Ipv4Addr::LOCALHOST,
             answer: Answer::ok(),
             schedule: "fast",
             events: Vec::new(),
@@ -55,6 +59,12 @@ impl<'a> EndpointBuilder<'a> {
     /// Its receiver answers everything so.
     pub(crate) fn answering(mut self, answer: Answer) -> Self {
         self.answer = answer;
+        self
+    }
+
+    /// Its receiver listens at this address of the machine.
+    pub(crate) fn at(mut self, address: Ipv4Addr) -> Self {
+        self.address = address;
         self
     }
 
@@ -120,7 +130,7 @@ impl<'a> EndpointBuilder<'a> {
 
     /// Makes it.
     pub(crate) async fn create(self) -> Endpoint {
-        let receiver = Receiver::start().await;
+        let receiver = Receiver::start_at(self.address).await;
         receiver.answer(self.answer);
         let id = sqlx::query(
             "select postrider.set_endpoint($1, $2, label => $3, events => $4, dialect => $5, authorization_header => $6

@@ -8,6 +8,7 @@ pub(crate) mod document;
 pub(crate) mod endpoint;
 pub(crate) mod fetched;
 pub(crate) mod node;
+pub(crate) mod oracle;
 pub(crate) mod package;
 pub(crate) mod pooler;
 pub(crate) mod postgres;

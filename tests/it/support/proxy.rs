@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -18,6 +18,8 @@ enum Mode {
     Through,
     /// Nothing goes on and nothing is closed, as when a cable is pulled.
     Frozen,
+    /// The same for those that listen; the others go on.
+    Deaf,
     /// Connections are closed, and new ones refused.
     Cut,
 }
@@ -91,6 +93,11 @@ impl Proxy {
         self.mode.send_replace(Mode::Frozen);
     }
 
+    /// Holds back, without a word, what workers listen by; what they claim and complete by goes on.
+    pub(crate) fn deafen(&self) {
+        self.mode.send_replace(Mode::Deaf);
+    }
+
     /// Lets through what comes from now on.
     pub(crate) fn mend(&self) {
         self.mode.send_replace(Mode::Through);
@@ -123,6 +130,7 @@ async fn serve(
             mode: mode.subscribe(),
             born: generation.load(Ordering::SeqCst),
             generation: Arc::clone(&generation),
+            listens: Arc::default(),
         };
         connections.spawn(async move {
             let (client_in, client_out) = client.into_split();
@@ -151,17 +159,30 @@ struct Gate {
     mode: watch::Receiver<Mode>,
     born: u64,
     generation: Arc<AtomicU64>,
+    /// Whether it has said that it is a doorbell's.
+    listens: Arc<AtomicBool>,
 }
 
 impl Gate {
+    /// Looks at what is about to pass: the first message of a connection names it.
+    fn look(&self, bytes: &[u8]) {
+        let doorbell = b"postrider doorbell\0";
+        if bytes
+            .windows(doorbell.len())
+            .any(|window| window == doorbell)
+        {
+            self.listens.store(true, Ordering::SeqCst);
+        }
+    }
+
     /// Waits until something may pass.
     async fn open(&mut self) -> bool {
-        if self
-            .mode
-            .wait_for(|mode| *mode == Mode::Through)
-            .await
-            .is_err()
-        {
+        let passes = |mode: &Mode| match mode {
+            Mode::Through => true,
+            Mode::Deaf => !self.listens.load(Ordering::SeqCst),
+            Mode::Frozen | Mode::Cut => false,
+        };
+        if self.mode.wait_for(passes).await.is_err() {
             return false;
         }
         if self.generation.load(Ordering::SeqCst) != self.born {
@@ -192,6 +213,7 @@ async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin,
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let read = from.read(&mut buffer).await.unwrap_or(0);
+        gate.look(&buffer[..read]);
         // What is frozen does not even hear that the other end has closed.
         if !gate.open().await || read == 0 {
             return;

@@ -1,4 +1,5 @@
-//! Workers: in this process, with tasks of their own, or as the real program in a process of its own, to be killed.
+//! Workers: in this process, with tasks of their own, or in a process of its own, to be killed: the real program, or, where a
+//! fault is to be built into it, this program of the tests once more.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -23,11 +24,13 @@ use postrider::lifecycle::Tasks;
 use postrider::metrics::{Exporter, Metrics};
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
 use super::wait::{PATIENCE, until};
 
 /// What a worker is to be like.
+#[derive(Clone)]
 pub(crate) struct WorkerBuilder {
     options: PgConnectOptions,
     settings: BTreeMap<String, String>,
@@ -63,8 +66,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// Puts a fault before the channel; for a worker in this process.
-    pub(crate) fn faulty(mut self, fault: Fault) -> Self {
+    /// Puts a fault before the channel.
+    fn faulty(mut self, fault: Fault) -> Self {
         self.fault = Some(fault);
         self
     }
@@ -108,7 +111,16 @@ impl WorkerBuilder {
         self.spawn_as("worker")
     }
 
-    /// The same with other roles, separated by commas.
+    /// Starts two such processes, and waits until both are ready.
+    pub(crate) async fn spawn_two(self) -> [Process; 2] {
+        let mut workers = [self.clone().spawn(), self.spawn()];
+        for worker in &mut workers {
+            worker.ready().await;
+        }
+        workers
+    }
+
+    /// Starts the real program with other roles, separated by commas.
     pub(crate) fn spawn_as(self, roles: &str) -> Process {
         self.run(&["serve", "--role", roles])
     }
@@ -128,23 +140,45 @@ impl WorkerBuilder {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("postrider.toml");
         std::fs::write(&file, self.file()).unwrap();
-        let log = directory.path().join("log");
-        let child = Command::new(env!("CARGO_BIN_EXE_postrider"))
+        let mut program = Command::new(env!("CARGO_BIN_EXE_postrider"));
+        program
             .arg("--config")
             .arg(&file)
             .args(command)
-            .env("DATABASE_URL", self.options.to_url_lossy().to_string())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(std::fs::File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
-        Process {
-            child,
-            log,
-            _directory: directory,
-        }
+            .env("DATABASE_URL", self.options.to_url_lossy().to_string());
+        Process::start(program, directory)
     }
+
+    /// Starts this program of the tests once more, as the ignored test of that name. It is to call [`be_faulty_worker`].
+    pub(crate) fn spawn_faulty(self, name: &str) -> Process {
+        let mut program = Command::new(std::env::current_exe().unwrap());
+        program
+            .args(["--ignored", "--exact", "--nocapture", name])
+            .env(CHILDS_DATABASE, self.options.to_url_lossy().to_string())
+            .env(CHILDS_SETTINGS, self.file());
+        Process::start(program, tempfile::tempdir().unwrap())
+    }
+}
+
+/// Where a child is told its database; also what makes it one.
+const CHILDS_DATABASE: &str = "IT_FAULTY_DATABASE";
+/// What it is told of its configuration.
+const CHILDS_SETTINGS: &str = "IT_FAULTY_SETTINGS";
+
+/// What [`WorkerBuilder::spawn_faulty`] has its child do: be a worker with a fault before its channel, until it is told to end.
+pub(crate) async fn be_faulty_worker(fault: Fault) {
+    let Ok(database) = std::env::var(CHILDS_DATABASE) else {
+        return;
+    };
+    let mut ending = signal(SignalKind::terminate()).unwrap();
+    let mut builder = WorkerBuilder::new(database.parse().unwrap()).faulty(fault);
+    for line in std::env::var(CHILDS_SETTINGS).unwrap().lines() {
+        let (key, value) = line.split_once(" = ").unwrap();
+        builder = builder.set(key, value);
+    }
+    let worker = builder.start().await;
+    ending.recv().await;
+    worker.stop().await;
 }
 
 /// What a worker works with, as `serve` makes it.
@@ -237,10 +271,26 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    /// Starts a program that logs into this directory.
+    fn start(mut program: Command, directory: tempfile::TempDir) -> Self {
+        let log = directory.path().join("log");
+        let child = program
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        Self {
+            child,
+            log,
+            _directory: directory,
+        }
+    }
+
     /// Waits until it says that it is ready.
     pub(crate) async fn ready(&mut self) {
         until("the worker is ready", PATIENCE, async || {
-            assert!(self.child.try_wait().unwrap().is_none(), "{}", self.log());
+            assert!(self.has_ended().is_none(), "{}", self.log());
             self.address().is_some()
                 && self
                     .get("/readyz")
@@ -257,6 +307,11 @@ impl Process {
     /// The sum of a metric over its labels, or of one of its series.
     pub(crate) fn metric(&self, name: &str) -> f64 {
         sum_of(&self.get("/metrics").unwrap_or_default(), name)
+    }
+
+    /// How often the database has refused it or was not there.
+    pub(crate) fn database_errors(&self) -> f64 {
+        self.metric("postrider_database_errors_total")
     }
 
     /// Asks its HTTP listener for a path; none while it does not listen.
@@ -308,10 +363,15 @@ impl Process {
         self.child.wait().unwrap();
     }
 
+    /// How it has ended, if it has.
+    pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
     /// Waits for its end.
     pub(crate) async fn ended(&mut self, within: Duration) -> ExitStatus {
         until("the worker has ended", within, async || {
-            self.child.try_wait().unwrap().is_some()
+            self.has_ended().is_some()
         })
         .await;
         self.child.wait().unwrap()

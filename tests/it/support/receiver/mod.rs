@@ -14,7 +14,7 @@ mod answer;
 mod wire;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -116,12 +116,17 @@ impl Drop for Answering<'_> {
 impl Receiver {
     /// Answers 200 over http until it is told otherwise.
     pub(crate) async fn start() -> Self {
-        Self::listen(None).await
+        Self::start_at(Ipv4Addr::LOCALHOST).await
+    }
+
+    /// The same at another address of this machine.
+    pub(crate) async fn start_at(address: Ipv4Addr) -> Self {
+        Self::listen(address, None).await
     }
 
     /// The same over https, under the name `localhost`.
     pub(crate) async fn start_tls(certificate: Certificate) -> Self {
-        Self::listen(Some(certificate.acceptor())).await
+        Self::listen(Ipv4Addr::LOCALHOST, Some(certificate.acceptor())).await
     }
 
     /// Accepts connections and never reads from them.
@@ -170,6 +175,13 @@ impl Receiver {
         self.shared.requests.lock().unwrap().clone()
     }
 
+    /// The `webhook-id` of each, in the same order.
+    pub(crate) fn ids(&self) -> Vec<String> {
+        let requests = self.shared.requests.lock().unwrap();
+        let ids = requests.iter().map(|request| request.header("webhook-id"));
+        ids.map(str::to_owned).collect()
+    }
+
     /// How many there are so far.
     pub(crate) fn count(&self) -> usize {
         *self.shared.count.borrow()
@@ -202,8 +214,8 @@ impl Receiver {
         self.requests()
     }
 
-    async fn listen(tls: Option<TlsAcceptor>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    async fn listen(address: Ipv4Addr, tls: Option<TlsAcceptor>) -> Self {
+        let listener = TcpListener::bind((address, 0)).await.unwrap();
         let scheme = if tls.is_some() { "https" } else { "http" };
         Self::serve(listener, scheme, move |stream, shared| {
             connection(stream, tls.clone(), shared)
