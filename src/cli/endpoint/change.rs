@@ -53,7 +53,7 @@ pub(super) struct Rotate {
 
 /// `endpoint requeue`.
 #[derive(Debug, Args)]
-pub(super) struct Again {
+pub(super) struct RequeueDead {
     #[command(flatten)]
     which: Which,
     /// Those that died since then: an age such as 2h or 7d, or a moment such as 2026-01-31T08:00:00Z
@@ -149,7 +149,7 @@ impl Rotate {
     }
 }
 
-impl Again {
+impl RequeueDead {
     /// Re-queues its dead letters.
     pub(super) async fn run(&self, session: &Session) -> anyhow::Result<()> {
         let endpoint = self.which.line(session).await?;

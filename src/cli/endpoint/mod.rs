@@ -53,7 +53,7 @@ enum Action {
     RotateSecret(change::Rotate),
     /// Give an endpoint's dead letters a full new cycle of attempts
     #[command(after_help = "Example:\n  postrider endpoint requeue shop/default --since 2h")]
-    Requeue(change::Again),
+    Requeue(change::RequeueDead),
     /// Queue every event since then once more, delivered, pending or dead
     #[command(
         after_help = "Example:\n  postrider endpoint replay shop/default --since 2026-01-31T08:00:00Z"
@@ -144,7 +144,7 @@ pub(super) async fn run(globals: &Globals, arguments: &Arguments) -> anyhow::Res
             Action::Disable(state) => state.run(session, "disabled").await,
             Action::Delete(delete) => delete.run(session).await,
             Action::RotateSecret(rotate) => rotate.run(session).await,
-            Action::Requeue(again) => again.run(session).await,
+            Action::Requeue(requeue) => requeue.run(session).await,
             Action::Replay(replay) => replay.run(session).await,
             Action::Test(test) => return test.run(session).await,
         }

@@ -12,6 +12,16 @@ const NEW_KEY: &str = "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
 /// Rows with credentials of their own: more than one batch.
 const ROWS: i32 = 4500;
 
+/// Gives the endpoint an authorization, from standard input.
+const SET: [&str; 6] = [
+    "endpoint",
+    "set",
+    "shop",
+    "https://example.com/",
+    "--authorization-file",
+    "-",
+];
+
 /// A keyring of one key.
 fn keyring(key: &str) -> Keyring {
     Keyring::new(Some(&key.into()), &[]).unwrap()
@@ -25,17 +35,7 @@ async fn fill(program: &Program, pool: &PgPool) {
         r#"{"X-Team": "billing"}"#,
     )
     .unwrap();
-    let set = [
-        "endpoint",
-        "set",
-        "shop",
-        "https://example.com/",
-        "--authorization-file",
-        "-",
-        "--headers-file",
-        "headers.json",
-        "--sign",
-    ];
+    let set = [&SET[..], &["--headers-file", "headers.json", "--sign"]].concat();
     program.run_with_input(&set, "Bearer shop\n").await.ok();
     let sealed = keyring(KEY).seal(&"Bearer row".into(), &mut rand::rng());
     sqlx::query(
@@ -119,15 +119,7 @@ async fn at_each_step_of_a_rotation_a_process_opens_what_those_a_step_behind_and
             pair[0].run(&["keys", "rotate"]).await.ok();
         }
         for (sealing, opening) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
-            let set = [
-                "endpoint",
-                "set",
-                "shop",
-                "https://example.com/",
-                "--authorization-file",
-                "-",
-            ];
-            sealing.run_with_input(&set, "Bearer shop\n").await.ok();
+            sealing.run_with_input(&SET, "Bearer shop\n").await.ok();
             let said = opening.run(&["doctor", "--json"]).await;
             assert!(said.out.contains("nothing rests in plain"), "{said:?}");
             assert!(!said.out.contains("cannot be opened"), "{number}: {said:?}");
