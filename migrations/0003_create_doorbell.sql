@@ -48,7 +48,8 @@ declare
   advice text;
 begin
   select r.rule, r.advice into rule, advice from (values
-    ('channel_is_known', queued.channel <> 'webhook', 'The channel is webhook.')
+    ('status_is_known', queued.status not in ('pending', 'delivered', 'failed'), 'The status is pending, delivered or failed.')
+  , ('channel_is_known', queued.channel <> 'webhook', 'The channel is webhook.')
   , ('attempts_are_counted', queued.attempts < 0 or queued.crashes < 0, 'attempts and crashes are 0 or more.')
   , ('attempts_are_limited', queued.max_attempts < 1, 'max_attempts is 1 or more.')
   , ('next_retry_is_finite', not isfinite(queued.next_retry_at), 'next_retry_at is a time that comes.')
@@ -69,7 +70,7 @@ end $$;
 comment on function postrider.verify_row() is 'Trigger: refuses what the state machine does not know.';
 -- After status_changed_by_hand, which ends leases: triggers fire by name. The condition is that of check_state.
 create trigger verify_row before update on postrider.webhook_queue
-  for each row when (new.channel <> 'webhook' or new.attempts < 0 or new.crashes < 0 or new.max_attempts < 1 or not isfinite(new.next_retry_at)
+  for each row when (new.status not in ('pending', 'delivered', 'failed') or new.channel <> 'webhook' or new.attempts < 0 or new.crashes < 0 or new.max_attempts < 1 or not isfinite(new.next_retry_at)
     or (new.lease_token is null) <> (new.lease_until is null) or new.status <> 'pending' and new.lease_token is not null)
   execute function postrider.verify_row();
 

@@ -79,34 +79,26 @@ exception when others then
 end $$;
 comment on function postrider.check_captured_or_fail(text, regclass, text, text, json) is 'Internal, for captures: check_captured, with errors that name the capture.';
 
+-- Not in SQL: such a function is parsed and planned in every statement that calls it, which doubled what a statement of four
+-- rows costs.
 create function postrider.any_refused(type text, instances text[], data json[]) returns boolean
-  language sql stable security definer set search_path = pg_catalog, pg_temp
-return exists (
-  select from unnest(instances, data) as r(instance, data) left join postrider.instances i on i.name = r.instance
-  where i.id is null or r.data is null or octet_length(r.data::text) > 1048576);
+  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (
+    select from unnest(instances, data) as r(instance, data) left join postrider.instances i on i.name = r.instance
+    where i.id is null or r.data is null or octet_length(r.data::text) > 1048576);
+end $$;
 comment on function postrider.any_refused(text, text[], json[]) is 'Internal, for captures: whether any of these may not pass check_captured.';
 
--- One event of a captured row. The usual case, so it takes the short way.
+-- One event of a captured row.
 create function postrider.emit_captured(capture text, relation regclass, type text, instance text, data json, idempotency_key text) returns void
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-declare
-  owner bigint;
-  event bigint;
-  event_nonce integer;
-  queued bigint;
 begin
-  if idempotency_key is not null or data is null or octet_length(data::text) > 1048576 then
-    perform postrider.check_captured_or_fail(capture, relation, type, instance, data);
-    perform postrider.emit(instance, type, data, idempotency_key);
-    return;
+  if idempotency_key is null and octet_length(data::text) <= 1048576 then
+    if postrider.write_event(type, instance, data) is not null then return; end if;
   end if;
-  insert into postrider.events (instance_id, type, data)
-  select i.id, emit_captured.type, emit_captured.data from postrider.instances i where i.name = emit_captured.instance
-  returning id, nonce, instance_id into event, event_nonce, owner;
-  if owner is null then
-    perform postrider.check_captured_or_fail(capture, relation, type, instance, data);
-  end if;
-  queued := postrider.queue_deliveries(owner, instance, type, data, event, event_nonce);
+  perform postrider.check_captured_or_fail(capture, relation, type, instance, data);
+  perform postrider.emit(instance, type, data, idempotency_key);
 end $$;
 comment on function postrider.emit_captured(text, regclass, text, text, json, text) is 'Internal, for captures: emits the event of one row.';
 

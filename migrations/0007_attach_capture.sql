@@ -239,6 +239,44 @@ $body$, case when (facts ->> 'when')::boolean then facts ->> 'function' || '_whe
       , case when facts ? 'operation' then 'tg_relid' else 'written' end);
 comment on function postrider.capture_row_with_care(jsonb, text, text) is 'Internal: The part of a generated trigger function that skips a row that fails.';
 
+-- Most statements write one row, and for those the general way costs half as much again: arrays, an aggregate, for an UPDATE
+-- a join of numbered rows. So one row is asked for first. Whatever is out of the ordinary, no row, several (of which two are
+-- looked at), an expression that fails, an event that is refused, changes nothing here and goes the general way from the
+-- start. A WHEN is a column, not a condition: of the pairs of two updated rows only one may fulfil it, and that the wrong one.
+create function postrider.capture_single_row(facts jsonb) returns text
+  language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  operation text := facts ->> 'operation';
+  given text := postrider.capture_arguments(operation, 'p.new_row', 'p.old_row');
+  instance text := format('%s_instance%s', facts ->> 'function', given);
+  event text := format('%s_data%s', facts ->> 'function', given);
+  source text := format(case operation
+    when 'insert' then '(select %1$s(x.*) as new_row from new_rows x) p'
+    when 'delete' then '(select %1$s(x.*) as old_row from old_rows x) p'
+    else '(select %1$s(n.*) as new_row, %1$s(o.*) as old_row from new_rows n, old_rows o) p' end, facts ->> 'as_row');
+begin
+  -- Keys are for the general way: a second event of one key is not written.
+  if (facts ->> 'key')::boolean then return ''; end if;
+  if (facts ->> 'when')::boolean then
+    source := format('(select p.*, %s_when%s as wanted from %s offset 0) p', facts ->> 'function', given, source);
+    instance := format('case when p.wanted then %s end', instance);
+    event := format('case when p.wanted then %s end', event);
+  end if;
+  return format($body$
+  begin
+    select %1$s, %2$s%3$s into strict instance, event%4$s from %5$s;%6$s
+  exception when others then
+    event := null;
+  end;
+  if octet_length(event::text) <= 1048576 then
+    if postrider.write_event(%7$L, instance, event) is not null then return null; end if;
+  end if;$body$, instance, event
+    , case when (facts ->> 'when')::boolean then ', coalesce(p.wanted, false)' else '' end
+    , case when (facts ->> 'when')::boolean then ', wanted' else '' end, source
+    , case when (facts ->> 'when')::boolean then ' if not wanted then return null; end if;' else '' end, facts ->> 'type');
+end $$;
+comment on function postrider.capture_single_row(jsonb) is 'Internal: The part of a statement trigger''s function that is tried first, and suffices for most statements.';
+
 create function postrider.capture_statement_body(facts jsonb) returns text
   language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -269,9 +307,9 @@ begin
   end if;
   return format($body$-- postrider.capture %1$s
 declare
-  instances text[]; events json[]; keys text[]; careful boolean := false; pair record;
+  instances text[]; events json[]; keys text[]; careful boolean; pair record; wanted boolean;
   instance text; event json; key text; state text; said text; details text; advice text;
-begin
+begin%7$s
   begin
     %2$s
   exception when others then
@@ -284,7 +322,7 @@ begin
   end if;
   return null;
 end
-$body$, facts, evaluate, otherwise, care, facts ->> 'name', facts ->> 'type');
+$body$, facts, evaluate, otherwise, care, facts ->> 'name', facts ->> 'type', postrider.capture_single_row(facts));
 end $$;
 comment on function postrider.capture_statement_body(jsonb) is 'Internal: The body of a statement trigger''s function.';
 
@@ -732,11 +770,11 @@ begin
   where p.pronamespace = 'postrider'::regnamespace and p.prokind = 'f' and p.prorettype <> 'trigger'::regtype
     and p.proname in ('any_refused', 'attach_capture', 'attach_capture_triggers', 'bad_capture', 'become', 'build_capture'
       , 'build_capture_patiently', 'capture', 'capture_arguments', 'capture_facts', 'capture_failed', 'capture_functions'
-      , 'capture_path', 'capture_row_body', 'capture_row_with_care', 'capture_schema', 'capture_source', 'capture_statement_body'
+      , 'capture_path', 'capture_row_body', 'capture_row_with_care', 'capture_schema', 'capture_single_row', 'capture_source', 'capture_statement_body'
       , 'capture_trigger_name', 'captured_tables', 'check_capture_arguments', 'check_capture_schema', 'check_captured'
       , 'check_captured_or_fail', 'check_captured_relation', 'check_event', 'columns_as_json', 'columns_changed'
       , 'compile_capture', 'compile_capture_data', 'detach_capture', 'drop_captured', 'emit_captured', 'fire_always'
-      , 'instance_missing', 'only_a_row', 'record_capture_failure', 'sealed_state', 'capture_state', 'attach_capture_moves', 'capture_moves_body', 'capture_row_emitter', 'uncapture');
+      , 'instance_missing', 'only_a_row', 'record_capture_failure', 'sealed_state', 'capture_state', 'write_event', 'attach_capture_moves', 'capture_moves_body', 'capture_row_emitter', 'uncapture');
   execute format('grant execute on function %s to %I', callable, role);
   execute format('grant select on postrider.captures, postrider.capture_triggers, postrider.capture_failures to %I', role);
 end $$;

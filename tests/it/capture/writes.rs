@@ -212,6 +212,59 @@ async fn when_decides_over_old_and_new() {
 }
 
 #[tokio::test]
+async fn expressions_only_see_old_and_new_rows_that_belong_together() {
+    // Of the pairs that do not, one fulfils the condition, and data fails for all: what looks for a single row meets them.
+    let mut ground = Ground::new(
+        "create table steps (id int, step int);
+         insert into steps values (1, 1), (2, 2), (3, 7);
+         select postrider.capture('steps', type => 'step.stood', instance => '''shop''', operations => '{update}'
+           , when_ => 'old.step = new.step', name => 'stood');
+         select postrider.capture('steps', type => 'step.taken', instance => '''shop''', operations => '{update}'
+           , data => 'to_json(1 / (old.id = new.id)::int)', name => 'taken');",
+    )
+    .await;
+    ground
+        .run("update steps set step = step + 1 where id <= 2")
+        .await;
+    assert_eq!(ground.data().await, [json!(1), json!(1)]);
+}
+
+#[tokio::test]
+async fn statements_of_no_row_of_one_and_of_many_are_captured_alike() {
+    let mut ground = Ground::new(
+        "create table orders (id int, status text);
+         select postrider.capture('orders', type => 'order.seen', instance => '''shop''', operations => '{insert,update,delete}'
+           , when_ => 'coalesce(new.status, old.status) <> ''quiet'''
+           , data => 'json_build_object(''operation'', operation, ''id'', coalesce(new.id, old.id), ''per'', 6 / coalesce(new.id, old.id))')",
+    )
+    .await;
+    for ids in [&[1][..], &[2, 3], &[]] {
+        ground.run("truncate postrider.events").await;
+        // What the condition leaves out is what no data could be made of.
+        ground
+            .run(&format!(
+                "insert into orders select unnest('{{{ids}}}'::int[]), 'open';
+                 insert into orders values (0, 'quiet');
+                 update orders set status = 'paid' where id > 0;
+                 update orders set status = 'quiet' where id = 0;
+                 delete from orders where id > 0;
+                 delete from orders where id = 0;
+                 delete from orders",
+                ids = ids.iter().map(i32::to_string).collect::<Vec<_>>().join(",")
+            ))
+            .await;
+        let expected: Vec<_> = ["insert", "update", "delete"]
+            .into_iter()
+            .flat_map(|operation| {
+                ids.iter()
+                    .map(move |id| json!({"operation": operation, "id": id, "per": 6 / id}))
+            })
+            .collect();
+        assert_eq!(ground.data().await, expected, "{ids:?}");
+    }
+}
+
+#[tokio::test]
 async fn columns_limit_the_data_and_the_updates() {
     let mut ground = Ground::new(
         r#"create table orders (id int, status text, "Very Noisy" json, secret text);

@@ -30,21 +30,6 @@ COMMENT ON SCHEMA postrider IS 'Postrider: event delivery. Functions and views a
 
 
 --
--- Name: delivery_status; Type: DOMAIN; Schema: postrider; Owner: -
---
-
-CREATE DOMAIN postrider.delivery_status AS text
-	CONSTRAINT webhook_queue_status_is_known CHECK ((VALUE = ANY (ARRAY['pending'::text, 'delivered'::text, 'failed'::text])));
-
-
---
--- Name: DOMAIN delivery_status; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON DOMAIN postrider.delivery_status IS 'pending, delivered or failed.';
-
-
---
 -- Name: add_global_endpoint(); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
@@ -161,11 +146,11 @@ begin
   where p.pronamespace = 'postrider'::regnamespace and p.prokind = 'f' and p.prorettype <> 'trigger'::regtype
     and p.proname in ('any_refused', 'attach_capture', 'attach_capture_triggers', 'bad_capture', 'become', 'build_capture'
       , 'build_capture_patiently', 'capture', 'capture_arguments', 'capture_facts', 'capture_failed', 'capture_functions'
-      , 'capture_path', 'capture_row_body', 'capture_row_with_care', 'capture_schema', 'capture_source', 'capture_statement_body'
+      , 'capture_path', 'capture_row_body', 'capture_row_with_care', 'capture_schema', 'capture_single_row', 'capture_source', 'capture_statement_body'
       , 'capture_trigger_name', 'captured_tables', 'check_capture_arguments', 'check_capture_schema', 'check_captured'
       , 'check_captured_or_fail', 'check_captured_relation', 'check_event', 'columns_as_json', 'columns_changed'
       , 'compile_capture', 'compile_capture_data', 'detach_capture', 'drop_captured', 'emit_captured', 'fire_always'
-      , 'instance_missing', 'only_a_row', 'record_capture_failure', 'sealed_state', 'capture_state', 'attach_capture_moves', 'capture_moves_body', 'capture_row_emitter', 'uncapture');
+      , 'instance_missing', 'only_a_row', 'record_capture_failure', 'sealed_state', 'capture_state', 'write_event', 'attach_capture_moves', 'capture_moves_body', 'capture_row_emitter', 'uncapture');
   execute format('grant execute on function %s to %I', callable, role);
   execute format('grant select on postrider.captures, postrider.capture_triggers, postrider.capture_failures to %I', role);
 end $$;
@@ -205,132 +190,19 @@ end $$;
 COMMENT ON FUNCTION postrider.allow_operate(role name) IS 'Internal: What postrider.allow does for operate.';
 
 
-SET default_tablespace = '';
-
-SET default_table_access_method = heap;
-
---
--- Name: instances; Type: TABLE; Schema: postrider; Owner: -
---
-
-CREATE TABLE postrider.instances (
-    id bigint NOT NULL,
-    uid uuid DEFAULT gen_random_uuid() NOT NULL,
-    vzaps_id text DEFAULT ('VZ'::text || upper(substr(replace((gen_random_uuid())::text, '-'::text, ''::text), 1, 20))) NOT NULL,
-    name text NOT NULL,
-    token text,
-    sender text,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    account_id bigint DEFAULT 1 NOT NULL,
-    called text NOT NULL,
-    token_digest bytea,
-    details jsonb DEFAULT '{}'::jsonb NOT NULL,
-    CONSTRAINT instances_called_is_a_name CHECK (((called ~ '^[^[:cntrl:]]{1,255}$'::text) AND (called = btrim(called)))),
-    CONSTRAINT instances_details_are_an_object CHECK ((jsonb_typeof(details) = 'object'::text)),
-    CONSTRAINT instances_name_is_printable CHECK (((name ~ '^[^[:cntrl:]]+$'::text) AND (name = btrim(name))))
-);
-
-
---
--- Name: TABLE instances; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON TABLE postrider.instances IS 'Tenants: each owns endpoints, a token and a stream of events.';
-
-
---
--- Name: COLUMN instances.id; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.instances.id IS 'Private key.';
-
-
---
--- Name: COLUMN instances.uid; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.instances.uid IS 'Public id.';
-
-
---
--- Name: COLUMN instances.vzaps_id; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.instances.vzaps_id IS 'Public id in the form VZaps clients expect.';
-
-
---
--- Name: COLUMN instances.name; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.instances.name IS 'Its name in SQL, unique: what the account "default" calls it; of another account''s, the account''s name and a slash before that.';
-
-
---
--- Name: COLUMN instances.token; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.instances.token IS 'The instance token, sealed at rest once a running role has seen it.';
-
-
---
--- Name: COLUMN instances.sender; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.instances.sender IS 'What envelopes that have a sender put there.';
-
-
---
--- Name: COLUMN instances.created_at; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.instances.created_at IS 'When it was created.';
-
-
---
--- Name: COLUMN instances.updated_at; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.instances.updated_at IS 'When it last changed.';
-
-
---
--- Name: COLUMN instances.account_id; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.instances.account_id IS 'Its owner; what is created in SQL belongs to the account "default".';
-
-
---
--- Name: COLUMN instances.called; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.instances.called IS 'What its account calls it, unique there.';
-
-
---
--- Name: COLUMN instances.token_digest; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.instances.token_digest IS 'SHA-256 of the token, to recognise it by.';
-
-
---
--- Name: COLUMN instances.details; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.instances.details IS 'What else its dialect keeps of it; nothing secret.';
-
-
 --
 -- Name: any_refused(text, text[], json[]); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
 CREATE FUNCTION postrider.any_refused(type text, instances text[], data json[]) RETURNS boolean
-    LANGUAGE sql STABLE SECURITY DEFINER
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    RETURN (EXISTS (SELECT FROM (UNNEST(any_refused.instances, any_refused.data) r(instance, data) LEFT JOIN postrider.instances i ON ((i.name = r.instance))) WHERE ((i.id IS NULL) OR (r.data IS NULL) OR (octet_length((r.data)::text) > 1048576))));
+    AS $$
+begin
+  return exists (
+    select from unnest(instances, data) as r(instance, data) left join postrider.instances i on i.name = r.instance
+    where i.id is null or r.data is null or octet_length(r.data::text) > 1048576);
+end $$;
 
 
 --
@@ -1049,6 +921,53 @@ COMMENT ON FUNCTION postrider.capture_schema(owner name) IS 'Internal: The schem
 
 
 --
+-- Name: capture_single_row(jsonb); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.capture_single_row(facts jsonb) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  operation text := facts ->> 'operation';
+  given text := postrider.capture_arguments(operation, 'p.new_row', 'p.old_row');
+  instance text := format('%s_instance%s', facts ->> 'function', given);
+  event text := format('%s_data%s', facts ->> 'function', given);
+  source text := format(case operation
+    when 'insert' then '(select %1$s(x.*) as new_row from new_rows x) p'
+    when 'delete' then '(select %1$s(x.*) as old_row from old_rows x) p'
+    else '(select %1$s(n.*) as new_row, %1$s(o.*) as old_row from new_rows n, old_rows o) p' end, facts ->> 'as_row');
+begin
+  -- Keys are for the general way: a second event of one key is not written.
+  if (facts ->> 'key')::boolean then return ''; end if;
+  if (facts ->> 'when')::boolean then
+    source := format('(select p.*, %s_when%s as wanted from %s offset 0) p', facts ->> 'function', given, source);
+    instance := format('case when p.wanted then %s end', instance);
+    event := format('case when p.wanted then %s end', event);
+  end if;
+  return format($body$
+  begin
+    select %1$s, %2$s%3$s into strict instance, event%4$s from %5$s;%6$s
+  exception when others then
+    event := null;
+  end;
+  if octet_length(event::text) <= 1048576 then
+    if postrider.write_event(%7$L, instance, event) is not null then return null; end if;
+  end if;$body$, instance, event
+    , case when (facts ->> 'when')::boolean then ', coalesce(p.wanted, false)' else '' end
+    , case when (facts ->> 'when')::boolean then ', wanted' else '' end, source
+    , case when (facts ->> 'when')::boolean then ' if not wanted then return null; end if;' else '' end, facts ->> 'type');
+end $_$;
+
+
+--
+-- Name: FUNCTION capture_single_row(facts jsonb); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.capture_single_row(facts jsonb) IS 'Internal: The part of a statement trigger''s function that is tried first, and suffices for most statements.';
+
+
+--
 -- Name: capture_source(text, text); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
@@ -1125,9 +1044,9 @@ begin
   end if;
   return format($body$-- postrider.capture %1$s
 declare
-  instances text[]; events json[]; keys text[]; careful boolean := false; pair record;
+  instances text[]; events json[]; keys text[]; careful boolean; pair record; wanted boolean;
   instance text; event json; key text; state text; said text; details text; advice text;
-begin
+begin%7$s
   begin
     %2$s
   exception when others then
@@ -1140,7 +1059,7 @@ begin
   end if;
   return null;
 end
-$body$, facts, evaluate, otherwise, care, facts ->> 'name', facts ->> 'type');
+$body$, facts, evaluate, otherwise, care, facts ->> 'name', facts ->> 'type', postrider.capture_single_row(facts));
 end $_$;
 
 
@@ -1433,6 +1352,10 @@ end $$;
 COMMENT ON FUNCTION postrider.check_event(instance text, type text, data json) IS 'Internal: Raises an error that names the event when its type or data cannot be accepted.';
 
 
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
 --
 -- Name: webhook_queue; Type: TABLE; Schema: postrider; Owner: -
 --
@@ -1444,7 +1367,7 @@ CREATE TABLE postrider.webhook_queue (
     payload bytea NOT NULL,
     auth_header text,
     event_type text NOT NULL,
-    status postrider.delivery_status DEFAULT 'pending'::text NOT NULL,
+    status text DEFAULT 'pending'::text NOT NULL,
     attempts integer DEFAULT 0 NOT NULL,
     max_attempts integer DEFAULT 5 NOT NULL,
     next_retry_at timestamp with time zone DEFAULT now() NOT NULL,
@@ -1706,7 +1629,8 @@ declare
   advice text;
 begin
   select r.rule, r.advice into rule, advice from (values
-    ('channel_is_known', queued.channel <> 'webhook', 'The channel is webhook.')
+    ('status_is_known', queued.status not in ('pending', 'delivered', 'failed'), 'The status is pending, delivered or failed.')
+  , ('channel_is_known', queued.channel <> 'webhook', 'The channel is webhook.')
   , ('attempts_are_counted', queued.attempts < 0 or queued.crashes < 0, 'attempts and crashes are 0 or more.')
   , ('attempts_are_limited', queued.max_attempts < 1, 'max_attempts is 1 or more.')
   , ('next_retry_is_finite', not isfinite(queued.next_retry_at), 'next_retry_at is a time that comes.')
@@ -2151,21 +2075,20 @@ CREATE FUNCTION postrider.emit(instance text, type text, data json, idempotency_
 declare
   owner bigint;
   event bigint;
-  event_nonce integer;
-  queued bigint;
+  event_nonce integer := (random() * 4294967295 - 2147483648)::integer;
 begin
-  select i.id into owner from postrider.instances i where i.name = emit.instance;
-  if owner is null then perform postrider.instance_missing(instance); end if;
   -- A bounded repetition in the pattern would cost 11 us.
   if data is null or type is null or octet_length(data::text) > 1048576 or length(type) > 200 or type !~ '^[a-z0-9._-]+$' then
+    if not exists (select from postrider.instances i where i.name = emit.instance) then perform postrider.instance_missing(instance); end if;
     perform postrider.check_event(instance, type, data);
   end if;
 
   if idempotency_key is not null then
+    select i.id into owner from postrider.instances i where i.name = emit.instance;
+    if owner is null then perform postrider.instance_missing(instance); end if;
     -- The xid before the id: the tail relies on it.
     perform pg_current_xact_id();
     event := nextval('postrider.events_id_seq');
-    event_nonce := (random() * 4294967295 - 2147483648)::integer;
     insert into postrider.idempotency_keys as known (instance_id, key, event_id, event_nonce)
     values (owner, idempotency_key, event, event_nonce)
     on conflict on constraint idempotency_keys_pkey do update
@@ -2175,14 +2098,10 @@ begin
       return (select postrider.event_id(k.event_id, k.event_nonce) from postrider.idempotency_keys k
               where k.instance_id = owner and k.key = idempotency_key);
     end if;
-    insert into postrider.events (id, nonce, instance_id, type, data) overriding system value
-    values (event, event_nonce, owner, type, data);
-  else
-    insert into postrider.events (instance_id, type, data) values (owner, type, data)
-    returning id, nonce into event, event_nonce;
   end if;
 
-  queued := postrider.queue_deliveries(owner, instance, type, data, event, event_nonce);
+  event := postrider.write_event(type, instance, data, event, event_nonce);
+  if event is null then perform postrider.instance_missing(instance); end if;
   if sender is not null then perform postrider.note_senders(array[postrider.event_id(event, event_nonce)], array[sender]); end if;
   return postrider.event_id(event, event_nonce);
 end $_$;
@@ -2259,24 +2178,12 @@ CREATE FUNCTION postrider.emit_captured(capture text, relation regclass, type te
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-declare
-  owner bigint;
-  event bigint;
-  event_nonce integer;
-  queued bigint;
 begin
-  if idempotency_key is not null or data is null or octet_length(data::text) > 1048576 then
-    perform postrider.check_captured_or_fail(capture, relation, type, instance, data);
-    perform postrider.emit(instance, type, data, idempotency_key);
-    return;
+  if idempotency_key is null and octet_length(data::text) <= 1048576 then
+    if postrider.write_event(type, instance, data) is not null then return; end if;
   end if;
-  insert into postrider.events (instance_id, type, data)
-  select i.id, emit_captured.type, emit_captured.data from postrider.instances i where i.name = emit_captured.instance
-  returning id, nonce, instance_id into event, event_nonce, owner;
-  if owner is null then
-    perform postrider.check_captured_or_fail(capture, relation, type, instance, data);
-  end if;
-  queued := postrider.queue_deliveries(owner, instance, type, data, event, event_nonce);
+  perform postrider.check_captured_or_fail(capture, relation, type, instance, data);
+  perform postrider.emit(instance, type, data, idempotency_key);
 end $$;
 
 
@@ -2600,7 +2507,7 @@ COMMENT ON FUNCTION postrider.endpoint_url(url text, by_events boolean, type tex
 
 CREATE FUNCTION postrider.event_id(id bigint, nonce integer) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ((('evt_'::text || id) || '_'::text) || to_hex(nonce));
+    RETURN ((('evt_'::text || (id)::text) || '_'::text) || to_hex(nonce));
 
 
 --
@@ -2729,6 +2636,120 @@ end $$;
 --
 
 COMMENT ON FUNCTION postrider.instance_missing(name text) IS 'Internal: Raises the error for an unknown instance.';
+
+
+--
+-- Name: instances; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.instances (
+    id bigint NOT NULL,
+    uid uuid DEFAULT gen_random_uuid() NOT NULL,
+    vzaps_id text DEFAULT ('VZ'::text || upper(substr(replace((gen_random_uuid())::text, '-'::text, ''::text), 1, 20))) NOT NULL,
+    name text NOT NULL,
+    token text,
+    sender text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    account_id bigint DEFAULT 1 NOT NULL,
+    called text NOT NULL,
+    token_digest bytea,
+    details jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT instances_called_is_a_name CHECK (((called ~ '^[^[:cntrl:]]{1,255}$'::text) AND (called = btrim(called)))),
+    CONSTRAINT instances_details_are_an_object CHECK ((jsonb_typeof(details) = 'object'::text)),
+    CONSTRAINT instances_name_is_printable CHECK (((name ~ '^[^[:cntrl:]]+$'::text) AND (name = btrim(name))))
+);
+
+
+--
+-- Name: TABLE instances; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.instances IS 'Tenants: each owns endpoints, a token and a stream of events.';
+
+
+--
+-- Name: COLUMN instances.id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.instances.id IS 'Private key.';
+
+
+--
+-- Name: COLUMN instances.uid; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.instances.uid IS 'Public id.';
+
+
+--
+-- Name: COLUMN instances.vzaps_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.instances.vzaps_id IS 'Public id in the form VZaps clients expect.';
+
+
+--
+-- Name: COLUMN instances.name; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.instances.name IS 'Its name in SQL, unique: what the account "default" calls it; of another account''s, the account''s name and a slash before that.';
+
+
+--
+-- Name: COLUMN instances.token; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.instances.token IS 'The instance token, sealed at rest once a running role has seen it.';
+
+
+--
+-- Name: COLUMN instances.sender; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.instances.sender IS 'What envelopes that have a sender put there.';
+
+
+--
+-- Name: COLUMN instances.created_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.instances.created_at IS 'When it was created.';
+
+
+--
+-- Name: COLUMN instances.updated_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.instances.updated_at IS 'When it last changed.';
+
+
+--
+-- Name: COLUMN instances.account_id; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.instances.account_id IS 'Its owner; what is created in SQL belongs to the account "default".';
+
+
+--
+-- Name: COLUMN instances.called; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.instances.called IS 'What its account calls it, unique there.';
+
+
+--
+-- Name: COLUMN instances.token_digest; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.instances.token_digest IS 'SHA-256 of the token, to recognise it by.';
+
+
+--
+-- Name: COLUMN instances.details; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.instances.details IS 'What else its dialect keeps of it; nothing secret.';
 
 
 --
@@ -3009,46 +3030,6 @@ CREATE FUNCTION postrider.only_a_row("row" record) RETURNS json
 --
 
 COMMENT ON FUNCTION postrider.only_a_row("row" record) IS 'Internal: Accepts rows of any type and nothing else: how compile_capture_data tells what an expression yields.';
-
-
---
--- Name: queue_deliveries(bigint, text, text, json, bigint, integer); Type: FUNCTION; Schema: postrider; Owner: -
---
-
-CREATE FUNCTION postrider.queue_deliveries(owner bigint, instance text, type text, data json, event bigint, event_nonce integer) RETURNS bigint
-    LANGUAGE plpgsql
-    AS $$
-declare
-  payload bytea := convert_to(data::text, 'UTF8');
-  payload_without_media bytea := payload;
-  of_our_own boolean := starts_with(type, 'postrider.');
-  queued bigint;
-begin
-  if position('"base64"' in data::text) > 0 then
-    payload_without_media := convert_to(postrider.without_media_base64(data)::text, 'UTF8');
-  end if;
-  insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id, event_id, event_nonce, target, lane)
-  select queue_deliveries.instance, case when e.by_events then postrider.endpoint_url(e.url, true, queue_deliveries.type, e.dialect) else e.url end
-       , case when e.media_base64 then payload else payload_without_media end
-       , queue_deliveries.type, e.attempts_max, e.channel, e.id, event, queue_deliveries.event_nonce, e.id, e.lane
-  from postrider.endpoints e
-  where e.instance_id = owner and e.state <> 'disabled' and (queue_deliveries.type = any (e.wanted) or e.wanted = '{}' and not of_our_own);
-  get diagnostics queued = row_count;
-  if queued > 0 then
-    insert into postrider.queue_changes (channel, status, change) values ('webhook', 'pending', queued);
-  end if;
-  -- As in ring(), which is only called when somebody sleeps. An event that nobody wants yet still has to reach whoever
-  -- tails the log.
-  if not pg_try_advisory_xact_lock_shared(1886351988, 'postrider'::regnamespace::oid::integer) then perform postrider.ring(); end if;
-  return queued;
-end $$;
-
-
---
--- Name: FUNCTION queue_deliveries(owner bigint, instance text, type text, data json, event bigint, event_nonce integer); Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON FUNCTION postrider.queue_deliveries(owner bigint, instance text, type text, data json, event bigint, event_nonce integer) IS 'Internal: Queues the deliveries of one event, counts them and rings; returns how many.';
 
 
 --
@@ -3917,6 +3898,53 @@ COMMENT ON FUNCTION postrider.without_media_base64(data json) IS 'Internal: The 
 
 
 --
+-- Name: write_event(text, text, json, bigint, integer); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.write_event(type text, instance text, data json, event bigint DEFAULT NULL::bigint, event_nonce integer DEFAULT NULL::integer) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  owner bigint;
+  queued bigint;
+  without_media bytea;
+begin
+  -- The xid before the id: the tail relies on it.
+  insert into postrider.events (xid, id, nonce, instance_id, type, data) overriding system value
+  select pg_current_xact_id(), coalesce(event, nextval('postrider.events_id_seq')), coalesce(event_nonce, (random() * 4294967295 - 2147483648)::integer)
+       , i.id, write_event.type, write_event.data
+  from postrider.instances i where i.name = write_event.instance
+  returning id, nonce, instance_id into event, event_nonce, owner;
+  if position('"base64"' in data::text) > 0 then
+    without_media := convert_to(postrider.without_media_base64(data)::text, 'UTF8');
+  end if;
+  insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id, event_id, event_nonce, target, lane)
+  select write_event.instance, case when e.by_events then postrider.endpoint_url(e.url, true, write_event.type, e.dialect) else e.url end
+       , case when without_media is null or e.media_base64 then convert_to(write_event.data::text, 'UTF8') else without_media end
+       , write_event.type, e.attempts_max, e.channel, e.id, event, write_event.event_nonce, e.id, e.lane
+  from postrider.endpoints e
+  where e.instance_id = owner and e.state <> 'disabled'
+    and (write_event.type = any (e.wanted) or e.wanted = '{}' and not starts_with(write_event.type, 'postrider.'));
+  get diagnostics queued = row_count;
+  if queued > 0 then
+    insert into postrider.queue_changes (channel, status, change) values ('webhook', 'pending', queued);
+  end if;
+  -- As in ring(), which is only called when somebody sleeps. An event that nobody wants yet still has to reach whoever
+  -- tails the log.
+  if not pg_try_advisory_xact_lock_shared(1886351988, 'postrider'::regnamespace::oid::integer) then perform postrider.ring(); end if;
+  return event;
+end $$;
+
+
+--
+-- Name: FUNCTION write_event(type text, instance text, data json, event bigint, event_nonce integer); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.write_event(type text, instance text, data json, event bigint, event_nonce integer) IS 'Internal: Writes one event with its deliveries, counts them and rings; returns the event''s number, or null where there is no such instance.';
+
+
+--
 -- Name: accounts; Type: TABLE; Schema: postrider; Owner: -
 --
 
@@ -4702,7 +4730,7 @@ CREATE VIEW postrider.dead_letters AS
     q.payload
    FROM (postrider.webhook_queue q
      LEFT JOIN postrider.endpoints e ON ((e.id = q.endpoint_id)))
-  WHERE ((q.status)::text = 'failed'::text);
+  WHERE (q.status = 'failed'::text);
 
 
 --
@@ -6779,13 +6807,6 @@ CREATE INDEX event_names_by_name ON postrider.event_names USING btree (dialect, 
 
 
 --
--- Name: events_by_time; Type: INDEX; Schema: postrider; Owner: -
---
-
-CREATE INDEX events_by_time ON postrider.events USING brin (created_at) WITH (pages_per_range='32', autosummarize='on');
-
-
---
 -- Name: idempotency_keys_by_time; Type: INDEX; Schema: postrider; Owner: -
 --
 
@@ -6887,14 +6908,14 @@ CREATE INDEX tokens_by_parent ON postrider.tokens USING btree (parent_id, expire
 -- Name: webhook_queue_due; Type: INDEX; Schema: postrider; Owner: -
 --
 
-CREATE INDEX webhook_queue_due ON postrider.webhook_queue USING btree (lane, next_retry_at, id) WHERE ((status)::text = 'pending'::text);
+CREATE INDEX webhook_queue_due ON postrider.webhook_queue USING btree (lane, next_retry_at, id) WHERE (status = 'pending'::text);
 
 
 --
 -- Name: webhook_queue_failed; Type: INDEX; Schema: postrider; Owner: -
 --
 
-CREATE INDEX webhook_queue_failed ON postrider.webhook_queue USING btree (id) WHERE ((status)::text = 'failed'::text);
+CREATE INDEX webhook_queue_failed ON postrider.webhook_queue USING btree (id) WHERE (status = 'failed'::text);
 
 
 --
@@ -7027,21 +7048,21 @@ CREATE TRIGGER row_inserted_by_hand BEFORE INSERT ON postrider.webhook_queue FOR
 -- Name: webhook_queue status_changed_by_hand; Type: TRIGGER; Schema: postrider; Owner: -
 --
 
-CREATE TRIGGER status_changed_by_hand BEFORE UPDATE ON postrider.webhook_queue FOR EACH ROW WHEN ((((old.status)::text IS DISTINCT FROM (new.status)::text) AND (((new.status)::text = 'pending'::text) OR (new.lease_token IS NOT NULL) OR (old.lease_token IS NULL)))) EXECUTE FUNCTION postrider.status_changed_by_hand();
+CREATE TRIGGER status_changed_by_hand BEFORE UPDATE ON postrider.webhook_queue FOR EACH ROW WHEN (((old.status IS DISTINCT FROM new.status) AND ((new.status = 'pending'::text) OR (new.lease_token IS NOT NULL) OR (old.lease_token IS NULL)))) EXECUTE FUNCTION postrider.status_changed_by_hand();
 
 
 --
 -- Name: webhook_queue time_set_back_by_hand; Type: TRIGGER; Schema: postrider; Owner: -
 --
 
-CREATE TRIGGER time_set_back_by_hand BEFORE UPDATE ON postrider.webhook_queue FOR EACH ROW WHEN (((new.next_retry_at < old.next_retry_at) AND ((old.status)::text = 'pending'::text) AND ((new.status)::text = 'pending'::text) AND (old.lease_token IS NULL) AND (current_setting('postrider.releasing'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION postrider.time_set_back_by_hand();
+CREATE TRIGGER time_set_back_by_hand BEFORE UPDATE ON postrider.webhook_queue FOR EACH ROW WHEN (((new.next_retry_at < old.next_retry_at) AND (old.status = 'pending'::text) AND (new.status = 'pending'::text) AND (old.lease_token IS NULL) AND (current_setting('postrider.releasing'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION postrider.time_set_back_by_hand();
 
 
 --
 -- Name: webhook_queue verify_row; Type: TRIGGER; Schema: postrider; Owner: -
 --
 
-CREATE TRIGGER verify_row BEFORE UPDATE ON postrider.webhook_queue FOR EACH ROW WHEN (((new.channel <> 'webhook'::text) OR (new.attempts < 0) OR (new.crashes < 0) OR (new.max_attempts < 1) OR (NOT isfinite(new.next_retry_at)) OR ((new.lease_token IS NULL) <> (new.lease_until IS NULL)) OR (((new.status)::text <> 'pending'::text) AND (new.lease_token IS NOT NULL)))) EXECUTE FUNCTION postrider.verify_row();
+CREATE TRIGGER verify_row BEFORE UPDATE ON postrider.webhook_queue FOR EACH ROW WHEN (((new.status <> ALL (ARRAY['pending'::text, 'delivered'::text, 'failed'::text])) OR (new.channel <> 'webhook'::text) OR (new.attempts < 0) OR (new.crashes < 0) OR (new.max_attempts < 1) OR (NOT isfinite(new.next_retry_at)) OR ((new.lease_token IS NULL) <> (new.lease_until IS NULL)) OR ((new.status <> 'pending'::text) AND (new.lease_token IS NOT NULL)))) EXECUTE FUNCTION postrider.verify_row();
 
 
 --
