@@ -67,15 +67,13 @@ create function postrider.write_event(type text, instance text, data json, event
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   owner bigint;
-  queued bigint;
+  deliveries integer;
   without_media bytea;
 begin
   -- The xid before the id: the tail relies on it.
-  insert into postrider.events (xid, id, nonce, instance_id, type, data) overriding system value
-  select pg_current_xact_id(), coalesce(event, nextval('postrider.events_id_seq')), coalesce(event_nonce, (random() * 4294967295 - 2147483648)::integer)
-       , i.id, write_event.type, write_event.data
-  from postrider.instances i where i.name = write_event.instance
-  returning id, nonce, instance_id into event, event_nonce, owner;
+  select i.id, coalesce(event, case when pg_current_xact_id() is not null then nextval('postrider.events_id_seq') end)
+       , coalesce(event_nonce, (random() * 4294967295 - 2147483648)::integer)
+  into owner, event, event_nonce from postrider.instances i where i.name = instance;
   if position('"base64"' in data::text) > 0 then
     without_media := convert_to(postrider.without_media_base64(data)::text, 'UTF8');
   end if;
@@ -86,16 +84,16 @@ begin
   from postrider.endpoints e
   where e.instance_id = owner and e.state <> 'disabled'
     and (write_event.type = any (e.wanted) or e.wanted = '{}' and not starts_with(write_event.type, 'postrider.'));
-  get diagnostics queued = row_count;
-  if queued > 0 then
-    insert into postrider.queue_changes (channel, status, change) values ('webhook', 'pending', queued);
-  end if;
+  get diagnostics deliveries = row_count;
+  if owner is null then return null; end if;
+  insert into postrider.events (id, nonce, instance_id, type, data, queued) overriding system value
+  values (event, event_nonce, owner, write_event.type, write_event.data, deliveries);
   -- As in ring(), which is only called when somebody sleeps. An event that nobody wants yet still has to reach whoever
   -- tails the log.
   if not pg_try_advisory_xact_lock_shared(1886351988, 'postrider'::regnamespace::oid::integer) then perform postrider.ring(); end if;
   return event;
 end $$;
-comment on function postrider.write_event(text, text, json, bigint, integer) is 'Internal: Writes one event with its deliveries, counts them and rings; returns the event''s number, or null where there is no such instance.';
+comment on function postrider.write_event(text, text, json, bigint, integer) is 'Internal: Writes one event with its deliveries, and rings; returns the event''s number, or null where there is no such instance.';
 
 -- One event. The usual call, so it takes the short way: no arrays, and one statement each for event and deliveries.
 create function postrider.emit(instance text, type text, data json, idempotency_key text default null, sender text default null) returns text

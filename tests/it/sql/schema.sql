@@ -54,6 +54,31 @@ COMMENT ON FUNCTION postrider.add_global_endpoint() IS 'Trigger: a new instance 
 
 
 --
+-- Name: add_up_before_events_are_emptied(); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.add_up_before_events_are_emptied() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  perform postrider.add_up_queue_depth();
+  insert into postrider.queue_changes (channel, status, change, due_from)
+  select 'webhook', 'pending', sum(e.queued), min(e.created_at) from postrider.events e
+  where e.xid = pg_current_xact_id() and e.id > postrider.events_before(pg_current_xact_id()) and e.queued > 0
+  having sum(e.queued) > 0;
+  return null;
+end $$;
+
+
+--
+-- Name: FUNCTION add_up_before_events_are_emptied(); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.add_up_before_events_are_emptied() IS 'Trigger: of a log that is about to be truncated, adds to the queue''s depth what has not been added yet.';
+
+
+--
 -- Name: add_up_queue_depth(); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
@@ -64,16 +89,30 @@ CREATE FUNCTION postrider.add_up_queue_depth() RETURNS void
 declare
   before pg_snapshot;
   present pg_snapshot;
+  last_id bigint;
+  passed bigint;
   since timestamptz;
 begin
+  lock table postrider.events in access share mode; -- In the order in which TRUNCATE takes them.
+  -- A mark is what this read and our own transaction id, where that is given to us after it.
+  if pg_current_xact_id_if_assigned() is null then
+    select greatest(e.last_value - 33, 0) into last_id from postrider.events_id_seq e;
+  end if;
   select s.snap into before from postrider.queue_depth_snapshot s for update;
-  present := pg_current_snapshot(); -- after the lock: never older than what the one before us stored
+  present := postrider.seen_of_others(pg_current_snapshot()); -- after the lock: never older than what the one before us stored
+  -- Of the events, only those above what every transaction had passed that is new here.
+  passed := postrider.events_before(coalesce(
+    (select r.xid from pg_snapshot_xip(before) as r(xid) where pg_visible_in_snapshot(r.xid, present) order by r.xid limit 1), pg_snapshot_xmax(before)));
   with fresh as (
     select c.channel, c.status, c.change, c.due_from from postrider.queue_changes c
     where c.xid >= pg_snapshot_xmax(before) and pg_visible_in_snapshot(c.xid, present)
     union all
     select c.channel, c.status, c.change, c.due_from from postrider.queue_changes c
     where c.xid = any (array(select pg_snapshot_xip(before))) and pg_visible_in_snapshot(c.xid, present)
+    union all
+    select 'webhook', 'pending', sum(e.queued), min(e.created_at) from postrider.events e
+    where e.id > passed and e.queued > 0 and not pg_visible_in_snapshot(e.xid, before) and pg_visible_in_snapshot(e.xid, present)
+    having sum(e.queued) > 0
   ), added as (
     insert into postrider.queue_depth as d (channel, status, rows)
     select f.channel, f.status, sum(f.change) from fresh f group by f.channel, f.status
@@ -81,7 +120,9 @@ begin
   )
   select min(f.due_from) into since from fresh f where f.status = 'pending' and f.change >= 0;
   update postrider.queue_depth_snapshot s set snap = present, at = now(), queued_since = least(s.queued_since, since)
-    , queued_count = s.queued_count + (since is not null)::integer;
+    , queued_count = s.queued_count + (since is not null)::integer
+    , (mark_xids, mark_ids) = (select coalesce(array_agg(m.xid order by m.xid), '{}'), coalesce(array_agg(m.id order by m.xid), '{}')
+                               from postrider.marks_to_keep(s.mark_xids || pg_current_xact_id(), s.mark_ids || last_id, pg_snapshot_xmin(present)) as m);
 end $$;
 
 
@@ -2518,6 +2559,176 @@ COMMENT ON FUNCTION postrider.event_id(id bigint, nonce integer) IS 'The public 
 
 
 --
+-- Name: queue_depth_snapshot; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.queue_depth_snapshot (
+    one boolean DEFAULT true NOT NULL,
+    snap pg_snapshot NOT NULL,
+    at timestamp with time zone NOT NULL,
+    oldest_due_at timestamp with time zone,
+    due_from timestamp with time zone[] DEFAULT array_fill('-infinity'::timestamp with time zone, '{64}'::integer[]) NOT NULL,
+    oldest_due timestamp with time zone[] DEFAULT array_fill(NULL::timestamp with time zone, '{64}'::integer[]) NOT NULL,
+    mark_xids xid8[] DEFAULT '{}'::xid8[] NOT NULL,
+    mark_ids bigint[] DEFAULT '{}'::bigint[] NOT NULL,
+    queued_since timestamp with time zone,
+    queued_count bigint DEFAULT 0 NOT NULL,
+    looked_at timestamp with time zone DEFAULT now() NOT NULL,
+    next_whole smallint DEFAULT 0 NOT NULL,
+    next_lane smallint DEFAULT 0 NOT NULL,
+    owed interval DEFAULT '00:00:00'::interval NOT NULL,
+    slow_looks integer DEFAULT 0 NOT NULL,
+    calm_looks integer DEFAULT 0 NOT NULL,
+    forgotten_below xid8 DEFAULT '0'::xid8 NOT NULL,
+    CONSTRAINT queue_depth_snapshot_one_check CHECK (one)
+)
+WITH (fillfactor='50');
+
+
+--
+-- Name: TABLE queue_depth_snapshot; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.queue_depth_snapshot IS 'One row: the snapshot up to which queue_depth is exact.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.one; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.one IS 'Always true: there is one row.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.snap; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.snap IS 'Everything visible in it has been added up.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.at IS 'When it was taken.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.oldest_due_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.oldest_due_at IS 'The oldest due row that nobody held then, and that did not wait for an endpoint which is paused or does not answer.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.due_from; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.due_from IS 'For each lane: as of the last look nothing pending was due earlier.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.oldest_due; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.oldest_due IS 'For each lane: what oldest_due_at is the oldest of.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.mark_xids; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.mark_xids IS 'Marks: transactions from each of these on have only events above the id in mark_ids (src/db/tail/mod.rs).';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.mark_ids; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.mark_ids IS 'The ids of the marks.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.queued_since; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.queued_since IS 'Nothing that was queued since the last look is due earlier.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.queued_count; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.queued_count IS 'How many times that was said.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.looked_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.looked_at IS 'When that look began.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.next_whole; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.next_whole IS 'Which lane is to be looked at from its beginning next.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.next_lane; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.next_lane IS 'Which of the others is to be looked at first.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.owed; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.owed IS 'Time spent on looking from beginnings that has not been made up for by waiting.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.slow_looks; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.slow_looks IS 'Looks at the beginning of a lane that took more than 10 ms, until 64 in a row did not; from four on workers begin to sweep at due_from.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.calm_looks; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.calm_looks IS 'Looks at beginnings since the last slow one.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.forgotten_below; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.forgotten_below IS 'Deltas of transactions below this one have been deleted.';
+
+
+--
+-- Name: events_before(xid8); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.events_before(xid xid8) RETURNS bigint
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    RETURN (SELECT COALESCE(max(m.id), (0)::bigint) AS "coalesce" FROM (postrider.queue_depth_snapshot s CROSS JOIN LATERAL UNNEST(s.mark_xids, s.mark_ids) m(xid, id)) WHERE (m.xid <= events_before.xid));
+
+
+--
+-- Name: FUNCTION events_before(xid xid8); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.events_before(xid xid8) IS 'Internal: An event id that every event of this transaction and later ones is above.';
+
+
+--
 -- Name: events_emptied(); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
@@ -2548,7 +2759,18 @@ CREATE FUNCTION postrider.events_removed() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+declare
+  counted pg_snapshot;
 begin
+  -- Deliveries that have not been added to the depth yet are told of by a delta from now on. Retention removes what has been
+  -- counted long ago, and waits for nobody.
+  if exists (select from removed r cross join postrider.queue_depth_snapshot s where r.queued > 0 and not pg_visible_in_snapshot(r.xid, s.snap)) then
+    select s.snap into counted from postrider.queue_depth_snapshot s for update;
+    insert into postrider.queue_changes (channel, status, change, due_from)
+    select 'webhook', 'pending', sum(r.queued), min(r.created_at) from removed r
+    where r.queued > 0 and not pg_visible_in_snapshot(r.xid, counted)
+    having sum(r.queued) > 0;
+  end if;
   update postrider.removed_events
   set event_id = greatest(event_id, (select max(r.id) from removed r))
     , xid = greatest(xid, (select r.xid from removed r order by r.xid desc limit 1))
@@ -2986,6 +3208,46 @@ COMMENT ON FUNCTION postrider.look_through_lane() IS 'Internal: Looks at the lan
 
 
 --
+-- Name: marks_to_keep(xid8[], bigint[], xid8); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.marks_to_keep(xids xid8[], ids bigint[], oldest_running xid8) RETURNS TABLE(xid xid8, id bigint)
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    BEGIN ATOMIC
+ WITH mark AS (
+          SELECT DISTINCT ON (given.id) given.xid,
+             given.id
+            FROM UNNEST(marks_to_keep.xids, marks_to_keep.ids) given(xid, id)
+           WHERE (given.id IS NOT NULL)
+           ORDER BY given.id, given.xid
+         ), numbered AS (
+          SELECT m.xid,
+             m.id,
+             row_number() OVER (ORDER BY m.xid DESC) AS back,
+             count(*) OVER () AS marks
+            FROM mark m
+           WHERE (m.xid >= COALESCE(( SELECT settled.xid
+                    FROM mark settled
+                   WHERE (settled.xid <= marks_to_keep.oldest_running)
+                   ORDER BY settled.xid DESC
+                  LIMIT 1), '0'::xid8))
+         )
+  SELECT n.xid,
+     n.id
+    FROM numbered n
+   WHERE ((n.marks <= 64) OR (n.back <= 32) OR ((n.back % (2)::bigint) = 0) OR (n.back = n.marks));
+END;
+
+
+--
+-- Name: FUNCTION marks_to_keep(xids xid8[], ids bigint[], oldest_running xid8); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.marks_to_keep(xids xid8[], ids bigint[], oldest_running xid8) IS 'Internal: The marks that may be asked for again: as in src/db/tail/marks.rs.';
+
+
+--
 -- Name: note_senders(text[], text[]); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
@@ -3041,9 +3303,11 @@ CREATE FUNCTION postrider.queue_emptied() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  -- TRUNCATE holds an exclusive lock, so nothing is added beside us: what is here now is all there was. Unless it is being
-  -- added up, which this waits for.
+  -- TRUNCATE holds an exclusive lock, so nothing is added beside us: what is here now is all there was, and what this transaction
+  -- itself has written. Unless it is being added up, which this waits for.
+  update postrider.events set queued = 0 where xid = pg_current_xact_id() and id > postrider.events_before(pg_current_xact_id()) and queued > 0;
   perform from postrider.queue_depth_snapshot for update;
+  update postrider.queue_depth_snapshot set snap = postrider.seen_of_others(pg_current_snapshot());
   delete from postrider.queue_changes;
   update postrider.queue_depth set rows = 0;
   return null;
@@ -3519,6 +3783,23 @@ COMMENT ON FUNCTION postrider.sealed_state(name text, state text) IS 'Internal, 
 
 
 --
+-- Name: seen_of_others(pg_snapshot); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.seen_of_others(snap pg_snapshot) RETURNS pg_snapshot
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    RETURN (SELECT CASE WHEN (own.xid >= pg_snapshot_xmax(seen_of_others.snap)) THEN seen_of_others.snap ELSE (SELECT (format('%s:%s:%s'::text, LEAST(pg_snapshot_xmin(seen_of_others.snap), own.xid), pg_snapshot_xmax(seen_of_others.snap), string_agg((running.xid)::text, ','::text ORDER BY running.xid)))::pg_snapshot AS format FROM (SELECT own.xid UNION SELECT r.xid FROM pg_snapshot_xip(seen_of_others.snap) r(xid)) running) END AS format FROM pg_current_xact_id() own(xid));
+
+
+--
+-- Name: FUNCTION seen_of_others(snap pg_snapshot); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.seen_of_others(snap pg_snapshot) IS 'Internal: A snapshot in which our own transaction is still running.';
+
+
+--
 -- Name: set_aside_until(bigint, double precision); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
@@ -3907,15 +4188,13 @@ CREATE FUNCTION postrider.write_event(type text, instance text, data json, event
     AS $$
 declare
   owner bigint;
-  queued bigint;
+  deliveries integer;
   without_media bytea;
 begin
   -- The xid before the id: the tail relies on it.
-  insert into postrider.events (xid, id, nonce, instance_id, type, data) overriding system value
-  select pg_current_xact_id(), coalesce(event, nextval('postrider.events_id_seq')), coalesce(event_nonce, (random() * 4294967295 - 2147483648)::integer)
-       , i.id, write_event.type, write_event.data
-  from postrider.instances i where i.name = write_event.instance
-  returning id, nonce, instance_id into event, event_nonce, owner;
+  select i.id, coalesce(event, case when pg_current_xact_id() is not null then nextval('postrider.events_id_seq') end)
+       , coalesce(event_nonce, (random() * 4294967295 - 2147483648)::integer)
+  into owner, event, event_nonce from postrider.instances i where i.name = instance;
   if position('"base64"' in data::text) > 0 then
     without_media := convert_to(postrider.without_media_base64(data)::text, 'UTF8');
   end if;
@@ -3926,10 +4205,10 @@ begin
   from postrider.endpoints e
   where e.instance_id = owner and e.state <> 'disabled'
     and (write_event.type = any (e.wanted) or e.wanted = '{}' and not starts_with(write_event.type, 'postrider.'));
-  get diagnostics queued = row_count;
-  if queued > 0 then
-    insert into postrider.queue_changes (channel, status, change) values ('webhook', 'pending', queued);
-  end if;
+  get diagnostics deliveries = row_count;
+  if owner is null then return null; end if;
+  insert into postrider.events (id, nonce, instance_id, type, data, queued) overriding system value
+  values (event, event_nonce, owner, write_event.type, write_event.data, deliveries);
   -- As in ring(), which is only called when somebody sleeps. An event that nobody wants yet still has to reach whoever
   -- tails the log.
   if not pg_try_advisory_xact_lock_shared(1886351988, 'postrider'::regnamespace::oid::integer) then perform postrider.ring(); end if;
@@ -3941,7 +4220,7 @@ end $$;
 -- Name: FUNCTION write_event(type text, instance text, data json, event bigint, event_nonce integer); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.write_event(type text, instance text, data json, event bigint, event_nonce integer) IS 'Internal: Writes one event with its deliveries, counts them and rings; returns the event''s number, or null where there is no such instance.';
+COMMENT ON FUNCTION postrider.write_event(type text, instance text, data json, event bigint, event_nonce integer) IS 'Internal: Writes one event with its deliveries, and rings; returns the event''s number, or null where there is no such instance.';
 
 
 --
@@ -5175,7 +5454,8 @@ CREATE TABLE postrider.events (
     type text NOT NULL,
     data json NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    snap pg_snapshot DEFAULT pg_current_snapshot() NOT NULL
+    snap pg_snapshot DEFAULT pg_current_snapshot() NOT NULL,
+    queued integer DEFAULT 0 NOT NULL
 )
 WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='50000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='500000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='500000', autovacuum_vacuum_cost_delay='0', vacuum_truncate=off);
 
@@ -5241,6 +5521,13 @@ COMMENT ON COLUMN postrider.events.created_at IS 'Start of the transaction that 
 --
 
 COMMENT ON COLUMN postrider.events.snap IS 'What that transaction could see, for resuming after this event.';
+
+
+--
+-- Name: COLUMN events.queued; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.events.queued IS 'How many deliveries it was queued for, to be added to the queue''s depth; 0 where a delta tells of them.';
 
 
 --
@@ -5645,143 +5932,6 @@ COMMENT ON COLUMN postrider.queue_depth.status IS 'Which status.';
 --
 
 COMMENT ON COLUMN postrider.queue_depth.rows IS 'How many rows.';
-
-
---
--- Name: queue_depth_snapshot; Type: TABLE; Schema: postrider; Owner: -
---
-
-CREATE TABLE postrider.queue_depth_snapshot (
-    one boolean DEFAULT true NOT NULL,
-    snap pg_snapshot NOT NULL,
-    at timestamp with time zone NOT NULL,
-    oldest_due_at timestamp with time zone,
-    due_from timestamp with time zone[] DEFAULT array_fill('-infinity'::timestamp with time zone, '{64}'::integer[]) NOT NULL,
-    oldest_due timestamp with time zone[] DEFAULT array_fill(NULL::timestamp with time zone, '{64}'::integer[]) NOT NULL,
-    queued_since timestamp with time zone,
-    queued_count bigint DEFAULT 0 NOT NULL,
-    looked_at timestamp with time zone DEFAULT now() NOT NULL,
-    next_whole smallint DEFAULT 0 NOT NULL,
-    next_lane smallint DEFAULT 0 NOT NULL,
-    owed interval DEFAULT '00:00:00'::interval NOT NULL,
-    slow_looks integer DEFAULT 0 NOT NULL,
-    calm_looks integer DEFAULT 0 NOT NULL,
-    forgotten_below xid8 DEFAULT '0'::xid8 NOT NULL,
-    CONSTRAINT queue_depth_snapshot_one_check CHECK (one)
-)
-WITH (fillfactor='50');
-
-
---
--- Name: TABLE queue_depth_snapshot; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON TABLE postrider.queue_depth_snapshot IS 'One row: the snapshot up to which queue_depth is exact.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.one; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.one IS 'Always true: there is one row.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.snap; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.snap IS 'Everything visible in it has been added up.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.at; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.at IS 'When it was taken.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.oldest_due_at; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.oldest_due_at IS 'The oldest due row that nobody held then, and that did not wait for an endpoint which is paused or does not answer.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.due_from; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.due_from IS 'For each lane: as of the last look nothing pending was due earlier.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.oldest_due; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.oldest_due IS 'For each lane: what oldest_due_at is the oldest of.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.queued_since; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.queued_since IS 'Nothing that was queued since the last look is due earlier.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.queued_count; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.queued_count IS 'How many times that was said.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.looked_at; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.looked_at IS 'When that look began.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.next_whole; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.next_whole IS 'Which lane is to be looked at from its beginning next.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.next_lane; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.next_lane IS 'Which of the others is to be looked at first.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.owed; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.owed IS 'Time spent on looking from beginnings that has not been made up for by waiting.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.slow_looks; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.slow_looks IS 'Looks at the beginning of a lane that took more than 10 ms, until 64 in a row did not; from four on workers begin to sweep at due_from.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.calm_looks; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.calm_looks IS 'Looks at beginnings since the last slow one.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.forgotten_below; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.forgotten_below IS 'Deltas of transactions below this one have been deleted.';
 
 
 --
@@ -6923,6 +7073,13 @@ CREATE INDEX webhook_queue_failed ON postrider.webhook_queue USING btree (id) WH
 --
 
 CREATE TRIGGER add_global_endpoint AFTER INSERT ON postrider.instances FOR EACH ROW EXECUTE FUNCTION postrider.add_global_endpoint();
+
+
+--
+-- Name: events add_up_before_events_are_emptied; Type: TRIGGER; Schema: postrider; Owner: -
+--
+
+CREATE TRIGGER add_up_before_events_are_emptied BEFORE TRUNCATE ON postrider.events FOR EACH STATEMENT EXECUTE FUNCTION postrider.add_up_before_events_are_emptied();
 
 
 --
