@@ -1,9 +1,9 @@
 //! What can go wrong between us and the database.
 
-use sqlx::postgres::PgDatabaseError;
-
+use std::borrow::Cow;
 use std::time::Duration;
 
+use sqlx::postgres::{PgConnectOptions, PgDatabaseError};
 use tokio::time::timeout;
 
 use crate::metrics::DatabaseFailure;
@@ -27,7 +27,7 @@ pub enum Error {
     #[error("{doing}")]
     Driver {
         /// What was being tried.
-        doing: &'static str,
+        doing: Cow<'static, str>,
         /// What the driver said.
         #[source]
         source: sqlx::Error,
@@ -92,7 +92,32 @@ pub enum Error {
 impl Error {
     /// For `map_err`: the driver's error with what was being tried.
     pub(crate) fn doing(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
-        move |source| Self::Driver { doing, source }
+        move |source| Self::Driver {
+            doing: doing.into(),
+            source,
+        }
+    }
+
+    /// The same where it was to connect: the driver does not say where to. No password is told.
+    pub(crate) fn connecting(to: &PgConnectOptions) -> impl FnOnce(sqlx::Error) -> Self {
+        let server = match to.get_socket() {
+            Some(directory) => directory.display().to_string(),
+            None => to.get_host().to_owned(),
+        };
+        let doing = match to.get_database() {
+            Some(name) => format!(
+                "connect to database {name} at {server}, port {}",
+                to.get_port()
+            ),
+            None => format!(
+                "connect to the database at {server}, port {}",
+                to.get_port()
+            ),
+        };
+        move |source| Self::Driver {
+            doing: doing.into(),
+            source,
+        }
     }
 
     /// The same where our own SQL functions may refuse: they say it better than we could, so their words stand alone.
@@ -102,7 +127,10 @@ impl Error {
                 .as_database_error()
                 .and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
             else {
-                return Self::Driver { doing, source };
+                return Self::Driver {
+                    doing: doing.into(),
+                    source,
+                };
             };
             let message = match refusal.message().strip_prefix("postrider") {
                 Some(rest) => rest
@@ -154,7 +182,7 @@ impl Error {
     }
 
     /// The server's code for what went wrong.
-    fn code(&self) -> Option<std::borrow::Cow<'_, str>> {
+    fn code(&self) -> Option<Cow<'_, str>> {
         let (Self::Driver { source, .. }
         | Self::Migrate(
             sqlx::migrate::MigrateError::Execute(source)

@@ -116,10 +116,7 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Error> {
         .extra_float_digits(None)
         // A migration is no statement that an operator could make faster; how long each took is reported.
         .disable_statement_logging();
-    options
-        .connect()
-        .await
-        .map_err(Error::doing("connect to the database"))
+    options.connect().await.map_err(Error::connecting(&options))
 }
 
 /// One try. What it got done is in `done` also where it fails in the middle.

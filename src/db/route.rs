@@ -57,7 +57,7 @@ async fn lets_in(options: &PgConnectOptions) -> bool {
     let connecting = async {
         // Boxed: connecting is a large future.
         let connection = Box::pin(options.connect()).await;
-        connection.map_err(Error::doing("connect to the database"))
+        connection.map_err(Error::connecting(options))
     };
     error::answered(connecting).await.is_ok()
 }
@@ -78,7 +78,7 @@ async fn lets_settings_in(options: &PgConnectOptions) -> Result<bool, Error> {
         // Boxed: connecting is a large future.
         let mut connection = Box::pin(connecting.connect())
             .await
-            .map_err(Error::doing("connect to the database"))?;
+            .map_err(Error::connecting(options))?;
         let set = setting(&mut connection).await;
         drop(connection.close().await);
         set.map_err(Error::doing("ask for a setting of our own"))

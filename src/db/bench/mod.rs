@@ -66,7 +66,7 @@ async fn connect(options: &ConnectOptions) -> Result<PgConnection, Error> {
         .application_name("postrider bench")
         .connect()
         .await
-        .map_err(Error::doing("connect to the database"))
+        .map_err(Error::connecting(options))
 }
 
 /// Closes it in order.

@@ -42,6 +42,36 @@ fn it_prints_what_is_in_force_and_where_it_came_from() {
 }
 
 #[test]
+fn a_server_that_cannot_be_reached_is_named_without_the_password() {
+    let directory = tempfile::tempdir().unwrap();
+    let sockets = directory.path().display();
+    for (url, server) in [
+        (
+            "postgres://app:hunter2@127.0.0.1:1/shop".to_owned(),
+            "127.0.0.1, port 1".to_owned(),
+        ),
+        (
+            format!("postgres://app:hunter2@localhost:7/shop?host={sockets}"),
+            format!("{sockets}, port 7"),
+        ),
+    ] {
+        for command in [&["migrate"][..], &["queue", "stats"]] {
+            let output = postrider(directory.path(), command)
+                .env("DATABASE_URL", &url)
+                .output()
+                .unwrap();
+            let (status, _, errors) = said(&output);
+            assert_ne!(status, Some(0));
+            assert!(
+                errors.contains(&format!("connect to database shop at {server}\n")),
+                "{errors}"
+            );
+            assert!(!errors.contains("hunter2"), "{errors}");
+        }
+    }
+}
+
+#[test]
 fn a_wrong_configuration_is_told_once_and_exits_with_78() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(

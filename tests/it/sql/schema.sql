@@ -2762,8 +2762,12 @@ CREATE FUNCTION postrider.events_removed() RETURNS trigger
 declare
   counted pg_snapshot;
 begin
+  update postrider.removed_events
+  set event_id = greatest(event_id, (select max(r.id) from removed r))
+    , xid = greatest(xid, (select r.xid from removed r order by r.xid desc limit 1))
+  where exists (select from removed);
   -- Deliveries that have not been added to the depth yet are told of by a delta from now on. Retention removes what has been
-  -- counted long ago, and waits for nobody.
+  -- counted long ago, and waits for nobody. Locked last: who has it waits for nothing else.
   if exists (select from removed r cross join postrider.queue_depth_snapshot s where r.queued > 0 and not pg_visible_in_snapshot(r.xid, s.snap)) then
     select s.snap into counted from postrider.queue_depth_snapshot s for update;
     insert into postrider.queue_changes (channel, status, change, due_from)
@@ -2771,10 +2775,6 @@ begin
     where r.queued > 0 and not pg_visible_in_snapshot(r.xid, counted)
     having sum(r.queued) > 0;
   end if;
-  update postrider.removed_events
-  set event_id = greatest(event_id, (select max(r.id) from removed r))
-    , xid = greatest(xid, (select r.xid from removed r order by r.xid desc limit 1))
-  where exists (select from removed);
   return null;
 end $$;
 
