@@ -15,7 +15,6 @@ create table postrider.events (
 , data json not null
 , created_at timestamptz not null default now()
 , snap pg_snapshot not null default pg_current_snapshot()
-, queued integer not null default 0
 ) with (
   autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 50000
 , autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 500000
@@ -31,7 +30,6 @@ comment on column postrider.events.data is 'Byte for byte as it was given.';
 comment on column postrider.events.created_at is 'Start of the transaction that emitted it.';
 comment on column postrider.events.xid is 'The top-level transaction, for readers that tail the log.';
 comment on column postrider.events.snap is 'What that transaction could see, for resuming after this event.';
-comment on column postrider.events.queued is 'How many deliveries it was queued for, to be added to the queue''s depth; 0 where a delta tells of them.';
 
 create table postrider.idempotency_keys (
   instance_id bigint not null
@@ -156,8 +154,7 @@ create index attempts_by_delivery on postrider.attempts (delivery_id);
 create index attempts_by_time on postrider.attempts using brin (at) with (pages_per_range = 32, autosummarize = on);
 
 -- Depth without counting. Every change of the queue's depth leaves a delta; maintenance adds up what a snapshot
--- difference shows as new (design section 6), so that nothing is counted twice or missed, whatever is held open. What single
--- events queue, the application's own commits, is told by their rows in the log: a delta of its own cost a commit 7 %.
+-- difference shows as new (design section 6), so that nothing is counted twice or missed, whatever is held open.
 create table postrider.queue_changes (
   xid xid8 not null default pg_current_xact_id()
 , channel text not null
@@ -194,8 +191,6 @@ create table postrider.queue_depth_snapshot (
 , oldest_due_at timestamptz
 , due_from timestamptz[] not null default array_fill(timestamptz '-infinity', '{64}')
 , oldest_due timestamptz[] not null default array_fill(null::timestamptz, '{64}')
-, mark_xids xid8[] not null default '{}'
-, mark_ids bigint[] not null default '{}'
 , queued_since timestamptz
 , queued_count bigint not null default 0
 , looked_at timestamptz not null default now()
@@ -213,8 +208,6 @@ comment on column postrider.queue_depth_snapshot.at is 'When it was taken.';
 comment on column postrider.queue_depth_snapshot.oldest_due_at is 'The oldest due row that nobody held then, and that did not wait for an endpoint which is paused or does not answer.';
 comment on column postrider.queue_depth_snapshot.due_from is 'For each lane: as of the last look nothing pending was due earlier.';
 comment on column postrider.queue_depth_snapshot.oldest_due is 'For each lane: what oldest_due_at is the oldest of.';
-comment on column postrider.queue_depth_snapshot.mark_xids is 'Marks: transactions from each of these on have only events above the id in mark_ids (src/db/tail/mod.rs).';
-comment on column postrider.queue_depth_snapshot.mark_ids is 'The ids of the marks.';
 comment on column postrider.queue_depth_snapshot.queued_since is 'Nothing that was queued since the last look is due earlier.';
 comment on column postrider.queue_depth_snapshot.queued_count is 'How many times that was said.';
 comment on column postrider.queue_depth_snapshot.looked_at is 'When that look began.';

@@ -158,11 +158,9 @@ create trigger queue_shrank after delete on postrider.webhook_queue
 
 create function postrider.queue_emptied() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  -- TRUNCATE holds an exclusive lock, so nothing is added beside us: what is here now is all there was, and what this transaction
-  -- itself has written. Unless it is being added up, which this waits for.
-  update postrider.events set queued = 0 where xid = pg_current_xact_id() and id > postrider.events_before(pg_current_xact_id()) and queued > 0;
+  -- TRUNCATE holds an exclusive lock, so nothing is added beside us: what is here now is all there was. Unless it is being
+  -- added up, which this waits for.
   perform from postrider.queue_depth_snapshot for update;
-  update postrider.queue_depth_snapshot set snap = postrider.seen_of_others(pg_current_snapshot());
   delete from postrider.queue_changes;
   update postrider.queue_depth set rows = 0;
   return null;

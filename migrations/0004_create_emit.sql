@@ -61,19 +61,24 @@ end $$;
 comment on function postrider.instance_missing(text) is 'Internal: Raises the error for an unknown instance.';
 
 -- One event and its deliveries. Every single event comes through here, from emit and from captures, so it is measured by the
--- instruction: what an expression and a statement of plpgsql cost anew in each transaction is most of it. What cannot be
--- accepted is for the callers to look at, who know what to say of it.
-create function postrider.write_event(type text, instance text, data json, event bigint default null, event_nonce integer default null) returns bigint
+-- instruction: what an expression and a statement of plpgsql cost anew in each transaction is most of it. What it does not
+-- accept is for the callers to look at, who know what to say of it. Roles that may capture can call it, so it takes no id:
+-- one that was drawn before, for a key or because the data is large and was looked at, is the last that this session drew.
+create function postrider.write_event(type text, instance text, data json, event_nonce integer default null, drawn boolean default false) returns bigint
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   owner bigint;
-  deliveries integer;
+  event bigint;
+  queued bigint;
   without_media bytea;
 begin
+  if (drawn or octet_length(data::text) <= 1048576) is not true then return null; end if;
   -- The xid before the id: the tail relies on it.
-  select i.id, coalesce(event, case when pg_current_xact_id() is not null then nextval('postrider.events_id_seq') end)
-       , coalesce(event_nonce, (random() * 4294967295 - 2147483648)::integer)
-  into owner, event, event_nonce from postrider.instances i where i.name = instance;
+  insert into postrider.events (xid, id, nonce, instance_id, type, data) overriding system value
+  select pg_current_xact_id(), case when drawn then currval('postrider.events_id_seq') else nextval('postrider.events_id_seq') end
+       , coalesce(event_nonce, (random() * 4294967295 - 2147483648)::integer), i.id, write_event.type, write_event.data
+  from postrider.instances i where i.name = write_event.instance
+  returning id, nonce, instance_id into event, event_nonce, owner;
   if position('"base64"' in data::text) > 0 then
     without_media := convert_to(postrider.without_media_base64(data)::text, 'UTF8');
   end if;
@@ -84,16 +89,16 @@ begin
   from postrider.endpoints e
   where e.instance_id = owner and e.state <> 'disabled'
     and (write_event.type = any (e.wanted) or e.wanted = '{}' and not starts_with(write_event.type, 'postrider.'));
-  get diagnostics deliveries = row_count;
-  if owner is null then return null; end if;
-  insert into postrider.events (id, nonce, instance_id, type, data, queued) overriding system value
-  values (event, event_nonce, owner, write_event.type, write_event.data, deliveries);
+  get diagnostics queued = row_count;
+  if queued > 0 then
+    insert into postrider.queue_changes (channel, status, change) values ('webhook', 'pending', queued);
+  end if;
   -- As in ring(), which is only called when somebody sleeps. An event that nobody wants yet still has to reach whoever
   -- tails the log.
   if not pg_try_advisory_xact_lock_shared(1886351988, 'postrider'::regnamespace::oid::integer) then perform postrider.ring(); end if;
   return event;
 end $$;
-comment on function postrider.write_event(text, text, json, bigint, integer) is 'Internal: Writes one event with its deliveries, and rings; returns the event''s number, or null where there is no such instance.';
+comment on function postrider.write_event(text, text, json, integer, boolean) is 'Internal: Writes one event with its deliveries, counts them and rings; returns the event''s number, or null where there is no such instance or the data wants looking at.';
 
 -- One event. The usual call, so it takes the short way: no arrays, and one statement each for event and deliveries.
 create function postrider.emit(instance text, type text, data json, idempotency_key text default null, sender text default null) returns text
@@ -102,11 +107,14 @@ declare
   owner bigint;
   event bigint;
   event_nonce integer := (random() * 4294967295 - 2147483648)::integer;
+  drawn boolean := false;
 begin
   -- A bounded repetition in the pattern would cost 11 us.
   if data is null or type is null or octet_length(data::text) > 1048576 or length(type) > 200 or type !~ '^[a-z0-9._-]+$' then
     if not exists (select from postrider.instances i where i.name = emit.instance) then perform postrider.instance_missing(instance); end if;
     perform postrider.check_event(instance, type, data);
+    -- The xid before the id: the tail relies on it.
+    drawn := pg_current_xact_id() is not null and nextval('postrider.events_id_seq') is not null;
   end if;
 
   if idempotency_key is not null then
@@ -115,6 +123,7 @@ begin
     -- The xid before the id: the tail relies on it.
     perform pg_current_xact_id();
     event := nextval('postrider.events_id_seq');
+    drawn := true;
     insert into postrider.idempotency_keys as known (instance_id, key, event_id, event_nonce)
     values (owner, idempotency_key, event, event_nonce)
     on conflict on constraint idempotency_keys_pkey do update
@@ -126,7 +135,7 @@ begin
     end if;
   end if;
 
-  event := postrider.write_event(type, instance, data, event, event_nonce);
+  event := postrider.write_event(type, instance, data, event_nonce, drawn);
   if event is null then perform postrider.instance_missing(instance); end if;
   if sender is not null then perform postrider.note_senders(array[postrider.event_id(event, event_nonce)], array[sender]); end if;
   return postrider.event_id(event, event_nonce);

@@ -293,9 +293,31 @@ end $$;
 comment on function postrider.requeue(text, bigint, bigint[], timestamptz, timestamptz, text) is
   'Gives dead letters a full new cycle of attempts, by filter or by id; by id also delivered ones are sent again. Returns how many.';
 
+-- Ids of events rise with time, so a search by halves finds where a time begins, and writers pay for no index on it. What a
+-- transaction emitted more than a day after its own beginning may lie before that.
+create function postrider.events_since(moment timestamptz) returns bigint
+  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  low bigint := coalesce((select min(e.id) from postrider.events e), 0);
+  high bigint := coalesce((select max(e.id) from postrider.events e), 0) + 1;
+  middle record;
+begin
+  while low < high loop
+    select e.id, e.created_at into middle from postrider.events e where e.id >= low + (high - low) / 2 order by e.id limit 1;
+    if middle.id is not null and middle.id < high and middle.created_at < moment - interval '1 day' then
+      low := middle.id + 1;
+    else
+      high := low + (high - low) / 2;
+    end if;
+  end loop;
+  return low;
+end $$;
+comment on function postrider.events_since(timestamptz) is 'Internal: An id before which there is no event that was emitted since then.';
+
 create function postrider.replay(endpoint bigint, since timestamptz, until timestamptz default null) returns bigint
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
+  first bigint;
   queued bigint;
 begin
   if not exists (select from postrider.endpoints e where e.id = endpoint) then
@@ -308,6 +330,7 @@ begin
   if since is null then
     raise exception using errcode = 'null_value_not_allowed', message = 'postrider.replay: since is null', hint = 'Say from when, for example now() - interval ''1 hour''.';
   end if;
+  first := postrider.events_since(since);
   insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id, event_id, event_nonce, event_at, target, lane)
   select i.name, postrider.endpoint_url(e.url, e.by_events, v.type, e.dialect)
        , convert_to(case when e.media_base64 then v.data else postrider.without_media_base64(v.data) end::text, 'UTF8')
@@ -315,7 +338,7 @@ begin
   from postrider.endpoints e
   join postrider.instances i on i.id = e.instance_id
   join postrider.events v on v.instance_id = e.instance_id
-  where e.id = endpoint and v.created_at >= since and (replay.until is null or v.created_at < replay.until)
+  where e.id = endpoint and v.id >= first and v.created_at >= since and (replay.until is null or v.created_at < replay.until)
     and (v.type = any (e.wanted) or e.wanted = '{}' and not starts_with(v.type, 'postrider.'))
   order by v.id;
   get diagnostics queued = row_count;
@@ -327,7 +350,7 @@ begin
   return queued;
 end $$;
 comment on function postrider.replay(bigint, timestamptz, timestamptz) is
-  'Queues again every event since a time that the endpoint wants, whether it had it or not; what is still pending then goes out twice. Returns how many. As far back as retention keeps events, without a limit.';
+  'Queues again every event since a time that the endpoint wants, whether it had it or not; what is still pending then goes out twice. Returns how many. As far back as retention keeps events, without a limit; what a transaction emitted more than a day after its own beginning may be left out.';
 
 -- What waits for an endpoint that is paused or does not answer is not late. Sixteen rows of a lane are looked at. Where all of
 -- them wait for such endpoints, so may a million more: then eight are looked at from each of three later moments on, and the
@@ -455,67 +478,22 @@ end $$;
 comment on function postrider.look_through_lane() is
   'Internal: Looks at the lane whose turn it is from its beginning, where that is slow and there is time for it; true where there is time for another.';
 
-create function postrider.events_before(xid xid8) returns bigint
-  language sql stable set search_path = pg_catalog, pg_temp
-return (select coalesce(max(m.id), 0) from postrider.queue_depth_snapshot s cross join lateral unnest(s.mark_xids, s.mark_ids) as m(xid, id) where m.xid <= events_before.xid);
-comment on function postrider.events_before(xid8) is 'Internal: An event id that every event of this transaction and later ones is above.';
-
--- A transaction stands in no snapshot of its own: those that others have finished would count what it is yet to write.
-create function postrider.seen_of_others(snap pg_snapshot) returns pg_snapshot
-  language sql volatile set search_path = pg_catalog, pg_temp
-return (
-  select case when own.xid >= pg_snapshot_xmax(snap) then snap
-    else (select format('%s:%s:%s', least(pg_snapshot_xmin(snap), own.xid), pg_snapshot_xmax(snap), string_agg(running.xid::text, ',' order by running.xid))::pg_snapshot
-          from (select own.xid union select r.xid from pg_snapshot_xip(snap) as r(xid)) as running) end
-  from pg_current_xact_id() as own(xid));
-comment on function postrider.seen_of_others(pg_snapshot) is 'Internal: A snapshot in which our own transaction is still running.';
-
-create function postrider.marks_to_keep(xids xid8[], ids bigint[], oldest_running xid8) returns table (xid xid8, id bigint)
-  language sql immutable set search_path = pg_catalog, pg_temp
-begin atomic
-  with mark as (
-    -- Of those with one id, the lowest transaction says the most.
-    select distinct on (given.id) given.xid, given.id from unnest(xids, ids) as given(xid, id) where given.id is not null order by given.id, given.xid
-  ), numbered as (
-    select m.xid, m.id, row_number() over (order by m.xid desc) as back, count(*) over () as marks
-    from mark m
-    where m.xid >= coalesce((select settled.xid from mark settled where settled.xid <= oldest_running order by settled.xid desc limit 1), '0')
-  )
-  -- Dense near the present, sparse far back.
-  select n.xid, n.id from numbered n where n.marks <= 64 or n.back <= 32 or n.back % 2 = 0 or n.back = n.marks;
-end;
-comment on function postrider.marks_to_keep(xid8[], bigint[], xid8) is 'Internal: The marks that may be asked for again: as in src/db/tail/marks.rs.';
-
 -- The one statement that brings queue_depth up to date: what became visible since the last snapshot, once each.
 create function postrider.add_up_queue_depth() returns void
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   before pg_snapshot;
   present pg_snapshot;
-  last_id bigint;
-  passed bigint;
   since timestamptz;
 begin
-  lock table postrider.events in access share mode; -- In the order in which TRUNCATE takes them.
-  -- A mark is what this read and our own transaction id, where that is given to us after it.
-  if pg_current_xact_id_if_assigned() is null then
-    select greatest(e.last_value - 33, 0) into last_id from postrider.events_id_seq e;
-  end if;
   select s.snap into before from postrider.queue_depth_snapshot s for update;
-  present := postrider.seen_of_others(pg_current_snapshot()); -- after the lock: never older than what the one before us stored
-  -- Of the events, only those above what every transaction had passed that is new here.
-  passed := postrider.events_before(coalesce(
-    (select r.xid from pg_snapshot_xip(before) as r(xid) where pg_visible_in_snapshot(r.xid, present) order by r.xid limit 1), pg_snapshot_xmax(before)));
+  present := pg_current_snapshot(); -- after the lock: never older than what the one before us stored
   with fresh as (
     select c.channel, c.status, c.change, c.due_from from postrider.queue_changes c
     where c.xid >= pg_snapshot_xmax(before) and pg_visible_in_snapshot(c.xid, present)
     union all
     select c.channel, c.status, c.change, c.due_from from postrider.queue_changes c
     where c.xid = any (array(select pg_snapshot_xip(before))) and pg_visible_in_snapshot(c.xid, present)
-    union all
-    select 'webhook', 'pending', sum(e.queued), min(e.created_at) from postrider.events e
-    where e.id > passed and e.queued > 0 and not pg_visible_in_snapshot(e.xid, before) and pg_visible_in_snapshot(e.xid, present)
-    having sum(e.queued) > 0
   ), added as (
     insert into postrider.queue_depth as d (channel, status, rows)
     select f.channel, f.status, sum(f.change) from fresh f group by f.channel, f.status
@@ -523,9 +501,7 @@ begin
   )
   select min(f.due_from) into since from fresh f where f.status = 'pending' and f.change >= 0;
   update postrider.queue_depth_snapshot s set snap = present, at = now(), queued_since = least(s.queued_since, since)
-    , queued_count = s.queued_count + (since is not null)::integer
-    , (mark_xids, mark_ids) = (select coalesce(array_agg(m.xid order by m.xid), '{}'), coalesce(array_agg(m.id order by m.xid), '{}')
-                               from postrider.marks_to_keep(s.mark_xids || pg_current_xact_id(), s.mark_ids || last_id, pg_snapshot_xmin(present)) as m);
+    , queued_count = s.queued_count + (since is not null)::integer;
 end $$;
 comment on function postrider.add_up_queue_depth() is 'Internal: Brings queue_depth up to date. Called by maintenance every few seconds.';
 

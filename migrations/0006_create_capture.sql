@@ -94,7 +94,7 @@ comment on function postrider.any_refused(text, text[], json[]) is 'Internal, fo
 create function postrider.emit_captured(capture text, relation regclass, type text, instance text, data json, idempotency_key text) returns void
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  if idempotency_key is null and octet_length(data::text) <= 1048576 then
+  if idempotency_key is null then
     if postrider.write_event(type, instance, data) is not null then return; end if;
   end if;
   perform postrider.check_captured_or_fail(capture, relation, type, instance, data);

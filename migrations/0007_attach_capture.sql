@@ -264,16 +264,20 @@ begin
   end if;
   return format($body$
   begin
-    select %1$s, %2$s%3$s into strict instance, event%4$s from %5$s;%6$s
+    select %1$s, %2$s%3$s into strict instance, event%4$s from %5$s%9$s;%6$s
   exception when others then
     event := null;
   end;
-  if octet_length(event::text) <= 1048576 then
-    if postrider.write_event(%7$L, instance, event) is not null then return null; end if;
+  if event is not null then
+    if postrider.write_event(%7$L, instance, event) is not null then return null; end if;%8$s
   end if;$body$, instance, event
     , case when (facts ->> 'when')::boolean then ', coalesce(p.wanted, false)' else '' end
     , case when (facts ->> 'when')::boolean then ', wanted' else '' end, source
-    , case when (facts ->> 'when')::boolean then ' if not wanted then return null; end if;' else '' end, facts ->> 'type');
+    , case when (facts ->> 'when')::boolean then ' if not wanted then return null; end if;' else '' end, facts ->> 'type'
+    , case when facts ->> 'on_error' = 'skip' then '' else format('
+    perform postrider.emit_captured(%L, tg_relid, %L, instance, event, null);
+    return null;', facts ->> 'name', facts ->> 'type') end
+    , case when operation = 'update' then ' limit 2' else '' end);
 end $$;
 comment on function postrider.capture_single_row(jsonb) is 'Internal: The part of a statement trigger''s function that is tried first, and suffices for most statements.';
 

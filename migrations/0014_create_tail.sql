@@ -54,40 +54,16 @@ comment on column postrider.removed_events.xid is 'The highest transaction of wh
 insert into postrider.removed_events default values;
 
 create function postrider.events_removed() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-declare
-  counted pg_snapshot;
 begin
   update postrider.removed_events
   set event_id = greatest(event_id, (select max(r.id) from removed r))
     , xid = greatest(xid, (select r.xid from removed r order by r.xid desc limit 1))
   where exists (select from removed);
-  -- Deliveries that have not been added to the depth yet are told of by a delta from now on. Retention removes what has been
-  -- counted long ago, and waits for nobody. Locked last: who has it waits for nothing else.
-  if exists (select from removed r cross join postrider.queue_depth_snapshot s where r.queued > 0 and not pg_visible_in_snapshot(r.xid, s.snap)) then
-    select s.snap into counted from postrider.queue_depth_snapshot s for update;
-    insert into postrider.queue_changes (channel, status, change, due_from)
-    select 'webhook', 'pending', sum(r.queued), min(r.created_at) from removed r
-    where r.queued > 0 and not pg_visible_in_snapshot(r.xid, counted)
-    having sum(r.queued) > 0;
-  end if;
   return null;
 end $$;
 comment on function postrider.events_removed() is 'Trigger: notes how far events have been removed.';
 create trigger events_removed after delete on postrider.events
   referencing old table as removed for each statement execute function postrider.events_removed();
-
-create function postrider.add_up_before_events_are_emptied() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  perform postrider.add_up_queue_depth();
-  insert into postrider.queue_changes (channel, status, change, due_from)
-  select 'webhook', 'pending', sum(e.queued), min(e.created_at) from postrider.events e
-  where e.xid = pg_current_xact_id() and e.id > postrider.events_before(pg_current_xact_id()) and e.queued > 0
-  having sum(e.queued) > 0;
-  return null;
-end $$;
-comment on function postrider.add_up_before_events_are_emptied() is 'Trigger: of a log that is about to be truncated, adds to the queue''s depth what has not been added yet.';
-create trigger add_up_before_events_are_emptied before truncate on postrider.events
-  for each statement execute function postrider.add_up_before_events_are_emptied();
 
 create function postrider.events_emptied() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin

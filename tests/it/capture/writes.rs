@@ -265,6 +265,24 @@ async fn statements_of_no_row_of_one_and_of_many_are_captured_alike() {
 }
 
 #[tokio::test]
+async fn an_event_of_megabytes_is_captured_as_any_other_and_made_once() {
+    let mut ground = Ground::new(
+        "create table files (body text);
+         create sequence made;
+         select postrider.capture('files', type => 'file.stored', instance => $$'shop'$$
+           , data => $$json_build_object('number', nextval('made'), 'body', new.body)$$)",
+    )
+    .await;
+    ground
+        .run("insert into files values (repeat('x', 2097152))")
+        .await;
+    let data = ground.data().await;
+    assert_eq!(data.len(), 1);
+    assert_eq!(data[0]["number"], 1);
+    assert_eq!(data[0]["body"].as_str().map(str::len), Some(2_097_152));
+}
+
+#[tokio::test]
 async fn columns_limit_the_data_and_the_updates() {
     let mut ground = Ground::new(
         r#"create table orders (id int, status text, "Very Noisy" json, secret text);

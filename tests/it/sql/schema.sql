@@ -54,31 +54,6 @@ COMMENT ON FUNCTION postrider.add_global_endpoint() IS 'Trigger: a new instance 
 
 
 --
--- Name: add_up_before_events_are_emptied(); Type: FUNCTION; Schema: postrider; Owner: -
---
-
-CREATE FUNCTION postrider.add_up_before_events_are_emptied() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-begin
-  perform postrider.add_up_queue_depth();
-  insert into postrider.queue_changes (channel, status, change, due_from)
-  select 'webhook', 'pending', sum(e.queued), min(e.created_at) from postrider.events e
-  where e.xid = pg_current_xact_id() and e.id > postrider.events_before(pg_current_xact_id()) and e.queued > 0
-  having sum(e.queued) > 0;
-  return null;
-end $$;
-
-
---
--- Name: FUNCTION add_up_before_events_are_emptied(); Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON FUNCTION postrider.add_up_before_events_are_emptied() IS 'Trigger: of a log that is about to be truncated, adds to the queue''s depth what has not been added yet.';
-
-
---
 -- Name: add_up_queue_depth(); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
@@ -89,30 +64,16 @@ CREATE FUNCTION postrider.add_up_queue_depth() RETURNS void
 declare
   before pg_snapshot;
   present pg_snapshot;
-  last_id bigint;
-  passed bigint;
   since timestamptz;
 begin
-  lock table postrider.events in access share mode; -- In the order in which TRUNCATE takes them.
-  -- A mark is what this read and our own transaction id, where that is given to us after it.
-  if pg_current_xact_id_if_assigned() is null then
-    select greatest(e.last_value - 33, 0) into last_id from postrider.events_id_seq e;
-  end if;
   select s.snap into before from postrider.queue_depth_snapshot s for update;
-  present := postrider.seen_of_others(pg_current_snapshot()); -- after the lock: never older than what the one before us stored
-  -- Of the events, only those above what every transaction had passed that is new here.
-  passed := postrider.events_before(coalesce(
-    (select r.xid from pg_snapshot_xip(before) as r(xid) where pg_visible_in_snapshot(r.xid, present) order by r.xid limit 1), pg_snapshot_xmax(before)));
+  present := pg_current_snapshot(); -- after the lock: never older than what the one before us stored
   with fresh as (
     select c.channel, c.status, c.change, c.due_from from postrider.queue_changes c
     where c.xid >= pg_snapshot_xmax(before) and pg_visible_in_snapshot(c.xid, present)
     union all
     select c.channel, c.status, c.change, c.due_from from postrider.queue_changes c
     where c.xid = any (array(select pg_snapshot_xip(before))) and pg_visible_in_snapshot(c.xid, present)
-    union all
-    select 'webhook', 'pending', sum(e.queued), min(e.created_at) from postrider.events e
-    where e.id > passed and e.queued > 0 and not pg_visible_in_snapshot(e.xid, before) and pg_visible_in_snapshot(e.xid, present)
-    having sum(e.queued) > 0
   ), added as (
     insert into postrider.queue_depth as d (channel, status, rows)
     select f.channel, f.status, sum(f.change) from fresh f group by f.channel, f.status
@@ -120,9 +81,7 @@ begin
   )
   select min(f.due_from) into since from fresh f where f.status = 'pending' and f.change >= 0;
   update postrider.queue_depth_snapshot s set snap = present, at = now(), queued_since = least(s.queued_since, since)
-    , queued_count = s.queued_count + (since is not null)::integer
-    , (mark_xids, mark_ids) = (select coalesce(array_agg(m.xid order by m.xid), '{}'), coalesce(array_agg(m.id order by m.xid), '{}')
-                               from postrider.marks_to_keep(s.mark_xids || pg_current_xact_id(), s.mark_ids || last_id, pg_snapshot_xmin(present)) as m);
+    , queued_count = s.queued_count + (since is not null)::integer;
 end $$;
 
 
@@ -988,16 +947,20 @@ begin
   end if;
   return format($body$
   begin
-    select %1$s, %2$s%3$s into strict instance, event%4$s from %5$s;%6$s
+    select %1$s, %2$s%3$s into strict instance, event%4$s from %5$s%9$s;%6$s
   exception when others then
     event := null;
   end;
-  if octet_length(event::text) <= 1048576 then
-    if postrider.write_event(%7$L, instance, event) is not null then return null; end if;
+  if event is not null then
+    if postrider.write_event(%7$L, instance, event) is not null then return null; end if;%8$s
   end if;$body$, instance, event
     , case when (facts ->> 'when')::boolean then ', coalesce(p.wanted, false)' else '' end
     , case when (facts ->> 'when')::boolean then ', wanted' else '' end, source
-    , case when (facts ->> 'when')::boolean then ' if not wanted then return null; end if;' else '' end, facts ->> 'type');
+    , case when (facts ->> 'when')::boolean then ' if not wanted then return null; end if;' else '' end, facts ->> 'type'
+    , case when facts ->> 'on_error' = 'skip' then '' else format('
+    perform postrider.emit_captured(%L, tg_relid, %L, instance, event, null);
+    return null;', facts ->> 'name', facts ->> 'type') end
+    , case when operation = 'update' then ' limit 2' else '' end);
 end $_$;
 
 
@@ -2117,11 +2080,14 @@ declare
   owner bigint;
   event bigint;
   event_nonce integer := (random() * 4294967295 - 2147483648)::integer;
+  drawn boolean := false;
 begin
   -- A bounded repetition in the pattern would cost 11 us.
   if data is null or type is null or octet_length(data::text) > 1048576 or length(type) > 200 or type !~ '^[a-z0-9._-]+$' then
     if not exists (select from postrider.instances i where i.name = emit.instance) then perform postrider.instance_missing(instance); end if;
     perform postrider.check_event(instance, type, data);
+    -- The xid before the id: the tail relies on it.
+    drawn := pg_current_xact_id() is not null and nextval('postrider.events_id_seq') is not null;
   end if;
 
   if idempotency_key is not null then
@@ -2130,6 +2096,7 @@ begin
     -- The xid before the id: the tail relies on it.
     perform pg_current_xact_id();
     event := nextval('postrider.events_id_seq');
+    drawn := true;
     insert into postrider.idempotency_keys as known (instance_id, key, event_id, event_nonce)
     values (owner, idempotency_key, event, event_nonce)
     on conflict on constraint idempotency_keys_pkey do update
@@ -2141,7 +2108,7 @@ begin
     end if;
   end if;
 
-  event := postrider.write_event(type, instance, data, event, event_nonce);
+  event := postrider.write_event(type, instance, data, event_nonce, drawn);
   if event is null then perform postrider.instance_missing(instance); end if;
   if sender is not null then perform postrider.note_senders(array[postrider.event_id(event, event_nonce)], array[sender]); end if;
   return postrider.event_id(event, event_nonce);
@@ -2220,7 +2187,7 @@ CREATE FUNCTION postrider.emit_captured(capture text, relation regclass, type te
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  if idempotency_key is null and octet_length(data::text) <= 1048576 then
+  if idempotency_key is null then
     if postrider.write_event(type, instance, data) is not null then return; end if;
   end if;
   perform postrider.check_captured_or_fail(capture, relation, type, instance, data);
@@ -2559,176 +2526,6 @@ COMMENT ON FUNCTION postrider.event_id(id bigint, nonce integer) IS 'The public 
 
 
 --
--- Name: queue_depth_snapshot; Type: TABLE; Schema: postrider; Owner: -
---
-
-CREATE TABLE postrider.queue_depth_snapshot (
-    one boolean DEFAULT true NOT NULL,
-    snap pg_snapshot NOT NULL,
-    at timestamp with time zone NOT NULL,
-    oldest_due_at timestamp with time zone,
-    due_from timestamp with time zone[] DEFAULT array_fill('-infinity'::timestamp with time zone, '{64}'::integer[]) NOT NULL,
-    oldest_due timestamp with time zone[] DEFAULT array_fill(NULL::timestamp with time zone, '{64}'::integer[]) NOT NULL,
-    mark_xids xid8[] DEFAULT '{}'::xid8[] NOT NULL,
-    mark_ids bigint[] DEFAULT '{}'::bigint[] NOT NULL,
-    queued_since timestamp with time zone,
-    queued_count bigint DEFAULT 0 NOT NULL,
-    looked_at timestamp with time zone DEFAULT now() NOT NULL,
-    next_whole smallint DEFAULT 0 NOT NULL,
-    next_lane smallint DEFAULT 0 NOT NULL,
-    owed interval DEFAULT '00:00:00'::interval NOT NULL,
-    slow_looks integer DEFAULT 0 NOT NULL,
-    calm_looks integer DEFAULT 0 NOT NULL,
-    forgotten_below xid8 DEFAULT '0'::xid8 NOT NULL,
-    CONSTRAINT queue_depth_snapshot_one_check CHECK (one)
-)
-WITH (fillfactor='50');
-
-
---
--- Name: TABLE queue_depth_snapshot; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON TABLE postrider.queue_depth_snapshot IS 'One row: the snapshot up to which queue_depth is exact.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.one; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.one IS 'Always true: there is one row.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.snap; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.snap IS 'Everything visible in it has been added up.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.at; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.at IS 'When it was taken.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.oldest_due_at; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.oldest_due_at IS 'The oldest due row that nobody held then, and that did not wait for an endpoint which is paused or does not answer.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.due_from; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.due_from IS 'For each lane: as of the last look nothing pending was due earlier.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.oldest_due; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.oldest_due IS 'For each lane: what oldest_due_at is the oldest of.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.mark_xids; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.mark_xids IS 'Marks: transactions from each of these on have only events above the id in mark_ids (src/db/tail/mod.rs).';
-
-
---
--- Name: COLUMN queue_depth_snapshot.mark_ids; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.mark_ids IS 'The ids of the marks.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.queued_since; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.queued_since IS 'Nothing that was queued since the last look is due earlier.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.queued_count; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.queued_count IS 'How many times that was said.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.looked_at; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.looked_at IS 'When that look began.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.next_whole; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.next_whole IS 'Which lane is to be looked at from its beginning next.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.next_lane; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.next_lane IS 'Which of the others is to be looked at first.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.owed; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.owed IS 'Time spent on looking from beginnings that has not been made up for by waiting.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.slow_looks; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.slow_looks IS 'Looks at the beginning of a lane that took more than 10 ms, until 64 in a row did not; from four on workers begin to sweep at due_from.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.calm_looks; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.calm_looks IS 'Looks at beginnings since the last slow one.';
-
-
---
--- Name: COLUMN queue_depth_snapshot.forgotten_below; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.queue_depth_snapshot.forgotten_below IS 'Deltas of transactions below this one have been deleted.';
-
-
---
--- Name: events_before(xid8); Type: FUNCTION; Schema: postrider; Owner: -
---
-
-CREATE FUNCTION postrider.events_before(xid xid8) RETURNS bigint
-    LANGUAGE sql STABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    RETURN (SELECT COALESCE(max(m.id), (0)::bigint) AS "coalesce" FROM (postrider.queue_depth_snapshot s CROSS JOIN LATERAL UNNEST(s.mark_xids, s.mark_ids) m(xid, id)) WHERE (m.xid <= events_before.xid));
-
-
---
--- Name: FUNCTION events_before(xid xid8); Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON FUNCTION postrider.events_before(xid xid8) IS 'Internal: An event id that every event of this transaction and later ones is above.';
-
-
---
 -- Name: events_emptied(); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
@@ -2759,22 +2556,11 @@ CREATE FUNCTION postrider.events_removed() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-declare
-  counted pg_snapshot;
 begin
   update postrider.removed_events
   set event_id = greatest(event_id, (select max(r.id) from removed r))
     , xid = greatest(xid, (select r.xid from removed r order by r.xid desc limit 1))
   where exists (select from removed);
-  -- Deliveries that have not been added to the depth yet are told of by a delta from now on. Retention removes what has been
-  -- counted long ago, and waits for nobody. Locked last: who has it waits for nothing else.
-  if exists (select from removed r cross join postrider.queue_depth_snapshot s where r.queued > 0 and not pg_visible_in_snapshot(r.xid, s.snap)) then
-    select s.snap into counted from postrider.queue_depth_snapshot s for update;
-    insert into postrider.queue_changes (channel, status, change, due_from)
-    select 'webhook', 'pending', sum(r.queued), min(r.created_at) from removed r
-    where r.queued > 0 and not pg_visible_in_snapshot(r.xid, counted)
-    having sum(r.queued) > 0;
-  end if;
   return null;
 end $$;
 
@@ -2784,6 +2570,38 @@ end $$;
 --
 
 COMMENT ON FUNCTION postrider.events_removed() IS 'Trigger: notes how far events have been removed.';
+
+
+--
+-- Name: events_since(timestamp with time zone); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.events_since(moment timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  low bigint := coalesce((select min(e.id) from postrider.events e), 0);
+  high bigint := coalesce((select max(e.id) from postrider.events e), 0) + 1;
+  middle record;
+begin
+  while low < high loop
+    select e.id, e.created_at into middle from postrider.events e where e.id >= low + (high - low) / 2 order by e.id limit 1;
+    if middle.id is not null and middle.id < high and middle.created_at < moment - interval '1 day' then
+      low := middle.id + 1;
+    else
+      high := low + (high - low) / 2;
+    end if;
+  end loop;
+  return low;
+end $$;
+
+
+--
+-- Name: FUNCTION events_since(moment timestamp with time zone); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.events_since(moment timestamp with time zone) IS 'Internal: An id before which there is no event that was emitted since then.';
 
 
 --
@@ -3208,46 +3026,6 @@ COMMENT ON FUNCTION postrider.look_through_lane() IS 'Internal: Looks at the lan
 
 
 --
--- Name: marks_to_keep(xid8[], bigint[], xid8); Type: FUNCTION; Schema: postrider; Owner: -
---
-
-CREATE FUNCTION postrider.marks_to_keep(xids xid8[], ids bigint[], oldest_running xid8) RETURNS TABLE(xid xid8, id bigint)
-    LANGUAGE sql IMMUTABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    BEGIN ATOMIC
- WITH mark AS (
-          SELECT DISTINCT ON (given.id) given.xid,
-             given.id
-            FROM UNNEST(marks_to_keep.xids, marks_to_keep.ids) given(xid, id)
-           WHERE (given.id IS NOT NULL)
-           ORDER BY given.id, given.xid
-         ), numbered AS (
-          SELECT m.xid,
-             m.id,
-             row_number() OVER (ORDER BY m.xid DESC) AS back,
-             count(*) OVER () AS marks
-            FROM mark m
-           WHERE (m.xid >= COALESCE(( SELECT settled.xid
-                    FROM mark settled
-                   WHERE (settled.xid <= marks_to_keep.oldest_running)
-                   ORDER BY settled.xid DESC
-                  LIMIT 1), '0'::xid8))
-         )
-  SELECT n.xid,
-     n.id
-    FROM numbered n
-   WHERE ((n.marks <= 64) OR (n.back <= 32) OR ((n.back % (2)::bigint) = 0) OR (n.back = n.marks));
-END;
-
-
---
--- Name: FUNCTION marks_to_keep(xids xid8[], ids bigint[], oldest_running xid8); Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON FUNCTION postrider.marks_to_keep(xids xid8[], ids bigint[], oldest_running xid8) IS 'Internal: The marks that may be asked for again: as in src/db/tail/marks.rs.';
-
-
---
 -- Name: note_senders(text[], text[]); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
@@ -3303,11 +3081,9 @@ CREATE FUNCTION postrider.queue_emptied() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  -- TRUNCATE holds an exclusive lock, so nothing is added beside us: what is here now is all there was, and what this transaction
-  -- itself has written. Unless it is being added up, which this waits for.
-  update postrider.events set queued = 0 where xid = pg_current_xact_id() and id > postrider.events_before(pg_current_xact_id()) and queued > 0;
+  -- TRUNCATE holds an exclusive lock, so nothing is added beside us: what is here now is all there was. Unless it is being
+  -- added up, which this waits for.
   perform from postrider.queue_depth_snapshot for update;
-  update postrider.queue_depth_snapshot set snap = postrider.seen_of_others(pg_current_snapshot());
   delete from postrider.queue_changes;
   update postrider.queue_depth set rows = 0;
   return null;
@@ -3548,6 +3324,7 @@ CREATE FUNCTION postrider.replay(endpoint bigint, since timestamp with time zone
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
+  first bigint;
   queued bigint;
 begin
   if not exists (select from postrider.endpoints e where e.id = endpoint) then
@@ -3560,6 +3337,7 @@ begin
   if since is null then
     raise exception using errcode = 'null_value_not_allowed', message = 'postrider.replay: since is null', hint = 'Say from when, for example now() - interval ''1 hour''.';
   end if;
+  first := postrider.events_since(since);
   insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id, event_id, event_nonce, event_at, target, lane)
   select i.name, postrider.endpoint_url(e.url, e.by_events, v.type, e.dialect)
        , convert_to(case when e.media_base64 then v.data else postrider.without_media_base64(v.data) end::text, 'UTF8')
@@ -3567,7 +3345,7 @@ begin
   from postrider.endpoints e
   join postrider.instances i on i.id = e.instance_id
   join postrider.events v on v.instance_id = e.instance_id
-  where e.id = endpoint and v.created_at >= since and (replay.until is null or v.created_at < replay.until)
+  where e.id = endpoint and v.id >= first and v.created_at >= since and (replay.until is null or v.created_at < replay.until)
     and (v.type = any (e.wanted) or e.wanted = '{}' and not starts_with(v.type, 'postrider.'))
   order by v.id;
   get diagnostics queued = row_count;
@@ -3584,7 +3362,7 @@ end $$;
 -- Name: FUNCTION replay(endpoint bigint, since timestamp with time zone, until timestamp with time zone); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.replay(endpoint bigint, since timestamp with time zone, until timestamp with time zone) IS 'Queues again every event since a time that the endpoint wants, whether it had it or not; what is still pending then goes out twice. Returns how many. As far back as retention keeps events, without a limit.';
+COMMENT ON FUNCTION postrider.replay(endpoint bigint, since timestamp with time zone, until timestamp with time zone) IS 'Queues again every event since a time that the endpoint wants, whether it had it or not; what is still pending then goes out twice. Returns how many. As far back as retention keeps events, without a limit; what a transaction emitted more than a day after its own beginning may be left out.';
 
 
 --
@@ -3780,23 +3558,6 @@ CREATE FUNCTION postrider.sealed_state(name text, state text) RETURNS text
 --
 
 COMMENT ON FUNCTION postrider.sealed_state(name text, state text) IS 'Internal, for captures: a state and the proof that a trigger of this transaction wrote it.';
-
-
---
--- Name: seen_of_others(pg_snapshot); Type: FUNCTION; Schema: postrider; Owner: -
---
-
-CREATE FUNCTION postrider.seen_of_others(snap pg_snapshot) RETURNS pg_snapshot
-    LANGUAGE sql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    RETURN (SELECT CASE WHEN (own.xid >= pg_snapshot_xmax(seen_of_others.snap)) THEN seen_of_others.snap ELSE (SELECT (format('%s:%s:%s'::text, LEAST(pg_snapshot_xmin(seen_of_others.snap), own.xid), pg_snapshot_xmax(seen_of_others.snap), string_agg((running.xid)::text, ','::text ORDER BY running.xid)))::pg_snapshot AS format FROM (SELECT own.xid UNION SELECT r.xid FROM pg_snapshot_xip(seen_of_others.snap) r(xid)) running) END AS format FROM pg_current_xact_id() own(xid));
-
-
---
--- Name: FUNCTION seen_of_others(snap pg_snapshot); Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON FUNCTION postrider.seen_of_others(snap pg_snapshot) IS 'Internal: A snapshot in which our own transaction is still running.';
 
 
 --
@@ -4179,22 +3940,26 @@ COMMENT ON FUNCTION postrider.without_media_base64(data json) IS 'Internal: The 
 
 
 --
--- Name: write_event(text, text, json, bigint, integer); Type: FUNCTION; Schema: postrider; Owner: -
+-- Name: write_event(text, text, json, integer, boolean); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
-CREATE FUNCTION postrider.write_event(type text, instance text, data json, event bigint DEFAULT NULL::bigint, event_nonce integer DEFAULT NULL::integer) RETURNS bigint
+CREATE FUNCTION postrider.write_event(type text, instance text, data json, event_nonce integer DEFAULT NULL::integer, drawn boolean DEFAULT false) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
   owner bigint;
-  deliveries integer;
+  event bigint;
+  queued bigint;
   without_media bytea;
 begin
+  if (drawn or octet_length(data::text) <= 1048576) is not true then return null; end if;
   -- The xid before the id: the tail relies on it.
-  select i.id, coalesce(event, case when pg_current_xact_id() is not null then nextval('postrider.events_id_seq') end)
-       , coalesce(event_nonce, (random() * 4294967295 - 2147483648)::integer)
-  into owner, event, event_nonce from postrider.instances i where i.name = instance;
+  insert into postrider.events (xid, id, nonce, instance_id, type, data) overriding system value
+  select pg_current_xact_id(), case when drawn then currval('postrider.events_id_seq') else nextval('postrider.events_id_seq') end
+       , coalesce(event_nonce, (random() * 4294967295 - 2147483648)::integer), i.id, write_event.type, write_event.data
+  from postrider.instances i where i.name = write_event.instance
+  returning id, nonce, instance_id into event, event_nonce, owner;
   if position('"base64"' in data::text) > 0 then
     without_media := convert_to(postrider.without_media_base64(data)::text, 'UTF8');
   end if;
@@ -4205,10 +3970,10 @@ begin
   from postrider.endpoints e
   where e.instance_id = owner and e.state <> 'disabled'
     and (write_event.type = any (e.wanted) or e.wanted = '{}' and not starts_with(write_event.type, 'postrider.'));
-  get diagnostics deliveries = row_count;
-  if owner is null then return null; end if;
-  insert into postrider.events (id, nonce, instance_id, type, data, queued) overriding system value
-  values (event, event_nonce, owner, write_event.type, write_event.data, deliveries);
+  get diagnostics queued = row_count;
+  if queued > 0 then
+    insert into postrider.queue_changes (channel, status, change) values ('webhook', 'pending', queued);
+  end if;
   -- As in ring(), which is only called when somebody sleeps. An event that nobody wants yet still has to reach whoever
   -- tails the log.
   if not pg_try_advisory_xact_lock_shared(1886351988, 'postrider'::regnamespace::oid::integer) then perform postrider.ring(); end if;
@@ -4217,10 +3982,10 @@ end $$;
 
 
 --
--- Name: FUNCTION write_event(type text, instance text, data json, event bigint, event_nonce integer); Type: COMMENT; Schema: postrider; Owner: -
+-- Name: FUNCTION write_event(type text, instance text, data json, event_nonce integer, drawn boolean); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.write_event(type text, instance text, data json, event bigint, event_nonce integer) IS 'Internal: Writes one event with its deliveries, and rings; returns the event''s number, or null where there is no such instance.';
+COMMENT ON FUNCTION postrider.write_event(type text, instance text, data json, event_nonce integer, drawn boolean) IS 'Internal: Writes one event with its deliveries, counts them and rings; returns the event''s number, or null where there is no such instance or the data wants looking at.';
 
 
 --
@@ -5454,8 +5219,7 @@ CREATE TABLE postrider.events (
     type text NOT NULL,
     data json NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    snap pg_snapshot DEFAULT pg_current_snapshot() NOT NULL,
-    queued integer DEFAULT 0 NOT NULL
+    snap pg_snapshot DEFAULT pg_current_snapshot() NOT NULL
 )
 WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='50000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='500000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='500000', autovacuum_vacuum_cost_delay='0', vacuum_truncate=off);
 
@@ -5521,13 +5285,6 @@ COMMENT ON COLUMN postrider.events.created_at IS 'Start of the transaction that 
 --
 
 COMMENT ON COLUMN postrider.events.snap IS 'What that transaction could see, for resuming after this event.';
-
-
---
--- Name: COLUMN events.queued; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.events.queued IS 'How many deliveries it was queued for, to be added to the queue''s depth; 0 where a delta tells of them.';
 
 
 --
@@ -5932,6 +5689,143 @@ COMMENT ON COLUMN postrider.queue_depth.status IS 'Which status.';
 --
 
 COMMENT ON COLUMN postrider.queue_depth.rows IS 'How many rows.';
+
+
+--
+-- Name: queue_depth_snapshot; Type: TABLE; Schema: postrider; Owner: -
+--
+
+CREATE TABLE postrider.queue_depth_snapshot (
+    one boolean DEFAULT true NOT NULL,
+    snap pg_snapshot NOT NULL,
+    at timestamp with time zone NOT NULL,
+    oldest_due_at timestamp with time zone,
+    due_from timestamp with time zone[] DEFAULT array_fill('-infinity'::timestamp with time zone, '{64}'::integer[]) NOT NULL,
+    oldest_due timestamp with time zone[] DEFAULT array_fill(NULL::timestamp with time zone, '{64}'::integer[]) NOT NULL,
+    queued_since timestamp with time zone,
+    queued_count bigint DEFAULT 0 NOT NULL,
+    looked_at timestamp with time zone DEFAULT now() NOT NULL,
+    next_whole smallint DEFAULT 0 NOT NULL,
+    next_lane smallint DEFAULT 0 NOT NULL,
+    owed interval DEFAULT '00:00:00'::interval NOT NULL,
+    slow_looks integer DEFAULT 0 NOT NULL,
+    calm_looks integer DEFAULT 0 NOT NULL,
+    forgotten_below xid8 DEFAULT '0'::xid8 NOT NULL,
+    CONSTRAINT queue_depth_snapshot_one_check CHECK (one)
+)
+WITH (fillfactor='50');
+
+
+--
+-- Name: TABLE queue_depth_snapshot; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON TABLE postrider.queue_depth_snapshot IS 'One row: the snapshot up to which queue_depth is exact.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.one; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.one IS 'Always true: there is one row.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.snap; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.snap IS 'Everything visible in it has been added up.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.at IS 'When it was taken.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.oldest_due_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.oldest_due_at IS 'The oldest due row that nobody held then, and that did not wait for an endpoint which is paused or does not answer.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.due_from; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.due_from IS 'For each lane: as of the last look nothing pending was due earlier.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.oldest_due; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.oldest_due IS 'For each lane: what oldest_due_at is the oldest of.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.queued_since; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.queued_since IS 'Nothing that was queued since the last look is due earlier.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.queued_count; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.queued_count IS 'How many times that was said.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.looked_at; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.looked_at IS 'When that look began.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.next_whole; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.next_whole IS 'Which lane is to be looked at from its beginning next.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.next_lane; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.next_lane IS 'Which of the others is to be looked at first.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.owed; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.owed IS 'Time spent on looking from beginnings that has not been made up for by waiting.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.slow_looks; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.slow_looks IS 'Looks at the beginning of a lane that took more than 10 ms, until 64 in a row did not; from four on workers begin to sweep at due_from.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.calm_looks; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.calm_looks IS 'Looks at beginnings since the last slow one.';
+
+
+--
+-- Name: COLUMN queue_depth_snapshot.forgotten_below; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.queue_depth_snapshot.forgotten_below IS 'Deltas of transactions below this one have been deleted.';
 
 
 --
@@ -7073,13 +6967,6 @@ CREATE INDEX webhook_queue_failed ON postrider.webhook_queue USING btree (id) WH
 --
 
 CREATE TRIGGER add_global_endpoint AFTER INSERT ON postrider.instances FOR EACH ROW EXECUTE FUNCTION postrider.add_global_endpoint();
-
-
---
--- Name: events add_up_before_events_are_emptied; Type: TRIGGER; Schema: postrider; Owner: -
---
-
-CREATE TRIGGER add_up_before_events_are_emptied BEFORE TRUNCATE ON postrider.events FOR EACH STATEMENT EXECUTE FUNCTION postrider.add_up_before_events_are_emptied();
 
 
 --
