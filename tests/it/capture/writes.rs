@@ -270,7 +270,7 @@ async fn an_event_of_megabytes_is_captured_as_any_other_and_made_once() {
         "create table files (body text);
          create sequence made;
          select postrider.capture('files', type => 'file.stored', instance => $$'shop'$$
-           , data => $$json_build_object('number', nextval('made'), 'body', new.body)$$)",
+           , data => $$json_build_object('number', nextval('public.made'), 'body', new.body)$$)",
     )
     .await;
     ground

@@ -102,6 +102,8 @@ impl Subscriber {
     /// Checks that it was given these, each once and in this order, and was never told of a gap.
     pub(super) async fn assert_has_exactly(&self, events: &[String]) {
         let seen = self.events(events.len()).await;
+        let never_sent: Vec<_> = seen.iter().filter(|id| !events.contains(id)).collect();
+        assert_eq!(never_sent, [&String::new(); 0]);
         assert_eq!(seen.len(), events.len());
         let first = seen.iter().zip(events).find(|(seen, sent)| seen != sent);
         assert_eq!(first, None);
