@@ -241,8 +241,10 @@ comment on function postrider.capture_row_with_care(jsonb, text, text) is 'Inter
 
 -- Most statements write one row, and for those the general way costs half as much again: arrays, an aggregate, for an UPDATE
 -- a join of numbered rows. So one row is asked for first. Whatever is out of the ordinary, no row, several (of which two are
--- looked at), an expression that fails, an event that is refused, changes nothing here and goes the general way from the
--- start. A WHEN is a column, not a condition: of the pairs of two updated rows only one may fulfil it, and that the wrong one.
+-- looked at), an expression that fails, leaves nothing behind here but what no rollback undoes, and goes the general way from
+-- the start; so does an event that is refused, where that is to be recorded. A WHEN is a column, not a condition: of the pairs
+-- of two updated rows only one may fulfil it, and that the wrong one. The limit is for the planner: it would count the pairs of
+-- whatever UPDATE comes first in a session, keep that plan, and have it compiled for every row that is updated later.
 create function postrider.capture_single_row(facts jsonb) returns text
   language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
