@@ -9,22 +9,16 @@ use super::{connections, sidecar, started};
 use crate::support::app::TestApp;
 use crate::support::postgres::OwnCluster;
 use crate::support::proxy::Proxy;
-use crate::support::wait::{PATIENCE, until};
+use crate::support::wait::{PATIENCE, meanwhile, until};
 
-/// Emits until `work` is done. Answers with the ids of what was committed, in the order of the commits.
-async fn emit_during(app: &TestApp, work: impl Future<Output = ()>) -> Vec<String> {
-    let mut events = Vec::new();
-    let mut work = std::pin::pin!(work);
-    loop {
-        let emit = sqlx::query_scalar("select postrider.emit('shop', 'order.paid', '{}')")
-            .fetch_one(app.pool());
-        tokio::select! {
-            biased;
-            () = &mut work => return events,
-            // One that is not answered may have been committed: the test asks the table in the end.
-            emitted = emit => events.extend(emitted),
-        }
-    }
+/// Emits until `work` is done.
+async fn emit_during(app: &TestApp, work: impl Future<Output = ()>) {
+    meanwhile(work, async || {
+        let emit = sqlx::query("select postrider.emit('shop', 'order.paid', '{}')");
+        // One that is not answered may have been committed: the test asks the table in the end.
+        drop(emit.execute(app.pool()).await);
+    })
+    .await;
 }
 
 /// The ids of all events there are, by their order.

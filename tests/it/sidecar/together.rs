@@ -15,7 +15,7 @@ use crate::support::curl::Curl;
 use crate::support::node::Node;
 use crate::support::postgres::OwnCluster;
 use crate::support::python::Python;
-use crate::support::wait::{PATIENCE, until};
+use crate::support::wait::{PATIENCE, meanwhile, until};
 use crate::support::worker::Process;
 
 /// The account's client credentials.
@@ -62,24 +62,15 @@ async fn prepare(app: &TestApp) -> [String; 2] {
 
 /// Emits an event every few milliseconds while Postgres lets it, until `work` is done.
 async fn emit_during(app: &TestApp, number: &mut i64, work: impl Future<Output = ()>) {
-    let mut work = std::pin::pin!(work);
-    loop {
+    meanwhile(work, async move || {
         *number += 1;
-        let data = format!("{{\"n\":{number}}}");
         let emit = sqlx::query("select postrider.emit('shop', 'Message', $1::text)")
-            .bind(data)
-            .execute(app.pool());
-        let emitting = async {
-            // One that is not answered may have been committed: the test asks the table in the end.
-            drop(emit.await);
-            sleep(Duration::from_millis(3)).await;
-        };
-        tokio::select! {
-            biased;
-            () = &mut work => return,
-            () = emitting => {}
-        }
-    }
+            .bind(format!("{{\"n\":{number}}}"));
+        // One that is not answered may have been committed: the test asks the table in the end.
+        drop(emit.execute(app.pool()).await);
+        sleep(Duration::from_millis(3)).await;
+    })
+    .await;
 }
 
 /// Everybody, by name, with the numbers they have been given.

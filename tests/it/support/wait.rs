@@ -1,5 +1,6 @@
 //! Waiting without sleeping: a condition, and a deadline.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -19,6 +20,22 @@ pub(crate) async fn until(
         sleep(Duration::from_millis(5)).await;
     }
     start.elapsed()
+}
+
+/// Does something again and again until `work` is done. What was begun by then is waited for, not left to itself.
+pub(crate) async fn meanwhile(work: impl Future<Output = ()>, mut again: impl AsyncFnMut()) {
+    let over = Cell::new(false);
+    let work = Box::pin(work);
+    let work = async {
+        work.await;
+        over.set(true);
+    };
+    let repeating = async {
+        while !over.get() {
+            again().await;
+        }
+    };
+    tokio::join!(work, repeating);
 }
 
 /// A size for this machine: small in CI, larger where the environment says so (`TEST_SCALE=10`).
