@@ -1,5 +1,6 @@
 //! Leases due deliveries, and says how far each lane was read.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -150,6 +151,7 @@ impl Database {
             reached: Vec::new(),
             expired: 0,
         };
+        let mut versions = HashMap::new();
         for row in &rows {
             match read_claimed(row, request.token)
                 .map_err(Error::doing("read a claimed delivery"))?
@@ -159,7 +161,15 @@ impl Database {
                     claim.reached.push(reached);
                     claim.expired = expired;
                 }
+                Claimed::Version(endpoint, version) => {
+                    versions.insert(endpoint, version);
+                }
             }
+        }
+        for delivery in &mut claim.deliveries {
+            delivery.endpoint_version = delivery
+                .endpoint_id
+                .and_then(|endpoint| versions.get(&endpoint).copied());
         }
         Ok(claim)
     }
@@ -170,26 +180,31 @@ enum Claimed {
     Delivery(Box<Delivery>),
     /// And the leases that had expired, in all windows together.
     Reached(Reached, u64),
+    /// An endpoint of these deliveries, and its version.
+    Version(i64, i64),
 }
 
 /// Reads one row, by position: this runs for every delivery.
 fn read_claimed(row: &PgRow, token: i64) -> Result<Claimed, sqlx::Error> {
     let Some(id) = row.try_get::<Option<i64>, _>(0)? else {
-        let entry: i64 = row.try_get(21)?;
+        if let Some(version) = row.try_get(24)? {
+            return Ok(Claimed::Version(row.try_get(9)?, version));
+        }
+        let entry: i64 = row.try_get(19)?;
         let reached = Reached {
             window: usize::try_from(entry - 1).unwrap_or(usize::MAX),
-            rows: row.try_get(22)?,
+            rows: row.try_get(20)?,
             end: Position {
-                at: row.try_get(23)?,
-                id: row.try_get(24)?,
+                at: row.try_get(21)?,
+                id: row.try_get(22)?,
             },
         };
-        let expired: i64 = row.try_get(25)?;
+        let expired: i64 = row.try_get(23)?;
         return Ok(Claimed::Reached(reached, expired.unsigned_abs()));
     };
     let payload: &[u8] = row.try_get(4)?;
-    let event: Option<i64> = row.try_get(11)?;
-    let nonce: Option<i32> = row.try_get(12)?;
+    let event: Option<i64> = row.try_get(10)?;
+    let nonce: Option<i32> = row.try_get(11)?;
     let seconds = |value: Option<f64>| {
         value.map(|value| Duration::try_from_secs_f64(value).unwrap_or_default())
     };
@@ -207,19 +222,19 @@ fn read_claimed(row: &PgRow, token: i64) -> Result<Claimed, sqlx::Error> {
         attempts: u32::try_from(row.try_get::<i32, _>(7)?).unwrap_or(0),
         attempts_max: u32::try_from(row.try_get::<i32, _>(8)?).unwrap_or(1),
         channel: Channel::Webhook,
-        endpoint_id: row.try_get(10)?,
+        endpoint_id: row.try_get(9)?,
         event_id: match (event, nonce) {
             // The same text as postrider.event_id(), to_hex() of a negative integer included.
             (Some(event), Some(nonce)) => format!("evt_{event}_{nonce:x}"),
             _ => format!("row-{id}"),
         },
-        occurred_at: row.try_get(13)?,
-        crashes: u32::try_from(row.try_get::<i32, _>(14)?).unwrap_or(0),
-        age: seconds(row.try_get(15)?).unwrap_or_default(),
-        since_first_attempt: seconds(row.try_get(16)?),
-        endpoint_version: row.try_get(17)?,
-        lane: row.try_get(18)?,
-        sender: row.try_get(19)?,
-        is_again: row.try_get(20)?,
+        occurred_at: row.try_get(12)?,
+        crashes: u32::try_from(row.try_get::<i32, _>(13)?).unwrap_or(0),
+        age: seconds(row.try_get(14)?).unwrap_or_default(),
+        since_first_attempt: seconds(row.try_get(15)?),
+        endpoint_version: None,
+        lane: row.try_get(16)?,
+        sender: row.try_get(17)?,
+        is_again: row.try_get(18)?,
     })))
 }

@@ -1366,29 +1366,29 @@ SET default_table_access_method = heap;
 
 CREATE TABLE postrider.webhook_queue (
     id bigint NOT NULL,
-    instance_name text NOT NULL,
-    url text NOT NULL,
-    payload bytea NOT NULL,
-    auth_header text,
-    event_type text NOT NULL,
-    status text DEFAULT 'pending'::text NOT NULL,
-    attempts integer DEFAULT 0 NOT NULL,
-    max_attempts integer DEFAULT 5 NOT NULL,
     next_retry_at timestamp with time zone DEFAULT now() NOT NULL,
-    last_error text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    target bigint NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    max_attempts integer DEFAULT 5 NOT NULL,
+    crashes integer DEFAULT 0 NOT NULL,
+    lane smallint NOT NULL,
+    status text DEFAULT 'pending'::text NOT NULL,
     channel text DEFAULT 'webhook'::text NOT NULL,
+    instance_name text NOT NULL,
+    event_type text NOT NULL,
+    url text NOT NULL,
+    payload bytea NOT NULL,
     endpoint_id bigint,
     event_id bigint,
     event_nonce integer,
     event_at timestamp with time zone,
     first_attempt_at timestamp with time zone,
-    crashes integer DEFAULT 0 NOT NULL,
     lease_until timestamp with time zone,
     lease_token bigint,
-    target bigint NOT NULL,
-    lane smallint NOT NULL
+    auth_header text,
+    last_error text
 )
 WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='20000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='200000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='200000', autovacuum_vacuum_cost_delay='0', vacuum_truncate=off, toast.autovacuum_vacuum_scale_factor='0.05', toast.autovacuum_vacuum_cost_delay='0', toast.vacuum_truncate=off);
 ALTER TABLE ONLY postrider.webhook_queue ALTER COLUMN payload SET STORAGE EXTERNAL;
@@ -1409,73 +1409,10 @@ COMMENT ON COLUMN postrider.webhook_queue.id IS 'The delivery.';
 
 
 --
--- Name: COLUMN webhook_queue.instance_name; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.webhook_queue.instance_name IS 'The instance''s name.';
-
-
---
--- Name: COLUMN webhook_queue.url; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.webhook_queue.url IS 'Final destination, event suffix applied. Rows of an endpoint take the endpoint''s URL at each attempt.';
-
-
---
--- Name: COLUMN webhook_queue.payload; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.webhook_queue.payload IS 'JSON body of the event, shaped for its endpoint; the whole body where there is no endpoint.';
-
-
---
--- Name: COLUMN webhook_queue.auth_header; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.webhook_queue.auth_header IS 'Authorization of a row without an endpoint; sealed at rest within seconds.';
-
-
---
--- Name: COLUMN webhook_queue.event_type; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.webhook_queue.event_type IS 'Event name.';
-
-
---
--- Name: COLUMN webhook_queue.status; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.webhook_queue.status IS 'pending, delivered, or failed (the dead-letter queue). In flight is not a status but a lease.';
-
-
---
--- Name: COLUMN webhook_queue.attempts; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.webhook_queue.attempts IS 'Attempts completed in this cycle; a re-queued row starts a new one.';
-
-
---
--- Name: COLUMN webhook_queue.max_attempts; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.webhook_queue.max_attempts IS 'When attempts reach it, the row is failed.';
-
-
---
 -- Name: COLUMN webhook_queue.next_retry_at; Type: COMMENT; Schema: postrider; Owner: -
 --
 
 COMMENT ON COLUMN postrider.webhook_queue.next_retry_at IS 'When it is due.';
-
-
---
--- Name: COLUMN webhook_queue.last_error; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.webhook_queue.last_error IS 'What the last failed attempt said.';
 
 
 --
@@ -1493,10 +1430,80 @@ COMMENT ON COLUMN postrider.webhook_queue.updated_at IS 'When its state last cha
 
 
 --
+-- Name: COLUMN webhook_queue.target; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.target IS 'What fairness and the breaker go by: the endpoint, or a negative hash of instance and URL.';
+
+
+--
+-- Name: COLUMN webhook_queue.attempts; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.attempts IS 'Attempts completed in this cycle; a re-queued row starts a new one.';
+
+
+--
+-- Name: COLUMN webhook_queue.max_attempts; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.max_attempts IS 'When attempts reach it, the row is failed.';
+
+
+--
+-- Name: COLUMN webhook_queue.crashes; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.crashes IS 'Leases that expired over it; ten bury the row.';
+
+
+--
+-- Name: COLUMN webhook_queue.lane; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.lane IS 'Hash lane of the target, 0 to 63: bounds what one busy target can be in the way of.';
+
+
+--
+-- Name: COLUMN webhook_queue.status; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.status IS 'pending, delivered, or failed (the dead-letter queue). In flight is not a status but a lease.';
+
+
+--
 -- Name: COLUMN webhook_queue.channel; Type: COMMENT; Schema: postrider; Owner: -
 --
 
 COMMENT ON COLUMN postrider.webhook_queue.channel IS 'How it goes out.';
+
+
+--
+-- Name: COLUMN webhook_queue.instance_name; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.instance_name IS 'The instance''s name.';
+
+
+--
+-- Name: COLUMN webhook_queue.event_type; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.event_type IS 'Event name.';
+
+
+--
+-- Name: COLUMN webhook_queue.url; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.url IS 'Final destination, event suffix applied. Rows of an endpoint take the endpoint''s URL at each attempt.';
+
+
+--
+-- Name: COLUMN webhook_queue.payload; Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON COLUMN postrider.webhook_queue.payload IS 'JSON body of the event, shaped for its endpoint; the whole body where there is no endpoint.';
 
 
 --
@@ -1535,13 +1542,6 @@ COMMENT ON COLUMN postrider.webhook_queue.first_attempt_at IS 'The first attempt
 
 
 --
--- Name: COLUMN webhook_queue.crashes; Type: COMMENT; Schema: postrider; Owner: -
---
-
-COMMENT ON COLUMN postrider.webhook_queue.crashes IS 'Leases that expired over it; ten bury the row.';
-
-
---
 -- Name: COLUMN webhook_queue.lease_until; Type: COMMENT; Schema: postrider; Owner: -
 --
 
@@ -1556,17 +1556,17 @@ COMMENT ON COLUMN postrider.webhook_queue.lease_token IS 'Fencing token of that 
 
 
 --
--- Name: COLUMN webhook_queue.target; Type: COMMENT; Schema: postrider; Owner: -
+-- Name: COLUMN webhook_queue.auth_header; Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON COLUMN postrider.webhook_queue.target IS 'What fairness and the breaker go by: the endpoint, or a negative hash of instance and URL.';
+COMMENT ON COLUMN postrider.webhook_queue.auth_header IS 'Authorization of a row without an endpoint; sealed at rest within seconds.';
 
 
 --
--- Name: COLUMN webhook_queue.lane; Type: COMMENT; Schema: postrider; Owner: -
+-- Name: COLUMN webhook_queue.last_error; Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON COLUMN postrider.webhook_queue.lane IS 'Hash lane of the target, 0 to 63: bounds what one busy target can be in the way of.';
+COMMENT ON COLUMN postrider.webhook_queue.last_error IS 'What the last failed attempt said.';
 
 
 --
@@ -6407,29 +6407,29 @@ ALTER TABLE postrider.webhook_queue ALTER COLUMN id ADD GENERATED BY DEFAULT AS 
 
 CREATE VIEW public.webhook_queue AS
  SELECT webhook_queue.id,
-    webhook_queue.instance_name,
-    webhook_queue.url,
-    webhook_queue.payload,
-    webhook_queue.auth_header,
-    webhook_queue.event_type,
-    webhook_queue.status,
-    webhook_queue.attempts,
-    webhook_queue.max_attempts,
     webhook_queue.next_retry_at,
-    webhook_queue.last_error,
     webhook_queue.created_at,
     webhook_queue.updated_at,
+    webhook_queue.target,
+    webhook_queue.attempts,
+    webhook_queue.max_attempts,
+    webhook_queue.crashes,
+    webhook_queue.lane,
+    webhook_queue.status,
     webhook_queue.channel,
+    webhook_queue.instance_name,
+    webhook_queue.event_type,
+    webhook_queue.url,
+    webhook_queue.payload,
     webhook_queue.endpoint_id,
     webhook_queue.event_id,
     webhook_queue.event_nonce,
     webhook_queue.event_at,
     webhook_queue.first_attempt_at,
-    webhook_queue.crashes,
     webhook_queue.lease_until,
     webhook_queue.lease_token,
-    webhook_queue.target,
-    webhook_queue.lane
+    webhook_queue.auth_header,
+    webhook_queue.last_error
    FROM postrider.webhook_queue;
 
 
