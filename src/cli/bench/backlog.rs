@@ -14,7 +14,7 @@ use super::sink::SinkProcess;
 use super::stage::Stage;
 use super::statements;
 use super::worker::WorkerProcess;
-use crate::db::bench::Fill;
+use crate::db::bench::{ATTEMPTS_MAX, Fill};
 
 /// Rows of one claim, as in a worker.
 const CLAIM_BATCH: usize = 500;
@@ -88,6 +88,7 @@ async fn one(
                 rows,
                 payload_bytes: PAYLOAD_BYTES,
                 due_in_s,
+                attempts_max: ATTEMPTS_MAX,
             })
             .await?;
     }

@@ -12,7 +12,7 @@ use super::report::{Report, Target};
 use super::sink::SinkProcess;
 use super::stage::Stage;
 use super::worker::WorkerProcess;
-use crate::db::bench::{Application, Fill};
+use crate::db::bench::{ATTEMPTS_MAX, Application, Fill};
 
 /// Rows added at a time.
 const STEP_ROWS: u32 = 20_000;
@@ -58,6 +58,7 @@ pub(super) async fn run(stage: &Stage, how: How, arguments: &Arguments) -> anyho
         rows: STEP_ROWS.into(),
         payload_bytes: arguments.payload,
         due_in_s: 0.0,
+        attempts_max: ATTEMPTS_MAX,
     };
     let free = one(stage, &mut sink, &fill, length).await?;
     let mut application = Application::connect(&stage.options).await?;

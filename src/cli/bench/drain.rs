@@ -15,7 +15,7 @@ use super::sink::SinkProcess;
 use super::stage::Stage;
 use super::statements;
 use super::worker::WorkerProcess;
-use crate::db::bench::Fill;
+use crate::db::bench::{ATTEMPTS_MAX, Fill};
 
 /// How often to look whether the queue is empty.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -195,6 +195,7 @@ impl Play<'_> {
                 rows: self.deliveries.into(),
                 payload_bytes: self.arguments.payload,
                 due_in_s: 0.0,
+                attempts_max: ATTEMPTS_MAX,
             })
             .await?;
         Ok(database.bench_settle().await?)

@@ -24,8 +24,10 @@ mod meter;
 mod neighbour;
 mod report;
 mod sink;
+mod soak;
 mod stage;
 mod statements;
+mod tally;
 mod worker;
 
 use std::process::ExitCode;
@@ -77,13 +79,15 @@ enum What {
     Neighbour(neighbour::Arguments),
     /// Deliveries a second with a transaction held open all along, against without
     Bloat(bloat::Arguments),
+    /// A long queue while workers are killed: whether everything arrives, and what came twice
+    Soak(soak::Arguments),
     /// Events published over HTTP, against the same by SQL, and reads of configuration
     Api(api::Arguments),
     /// What the sidecar costs for each message it sends, against a loop that writes the same frames to the same sockets
     Fanout(fanout::Arguments),
     /// The receiver of the others, as a process of its own
     #[command(hide = true)]
-    Sink,
+    Sink(sink::Arguments),
     /// The writers of capture
     #[command(hide = true)]
     Write(crowd::Writing),
@@ -103,7 +107,7 @@ pub(super) async fn run(globals: &Globals, arguments: Arguments) -> anyhow::Resu
     match arguments.what {
         What::Hear(hearing) => return audience::run(hearing).await,
         What::Frames(writing) => return frames::run(&writing),
-        What::Sink => return sink::run().await,
+        What::Sink(arguments) => return sink::run(arguments).await,
         What::Write(arguments) => return crowd::write(globals, &arguments).await,
         What::Listen(arguments) => return crowd::listen(globals, &arguments).await,
         _ => {}
@@ -129,9 +133,10 @@ async fn measure(stage: &Stage, arguments: &Arguments) -> anyhow::Result<Report>
         What::Backlog(arguments) => backlog::run(stage, how, arguments).await,
         What::Neighbour(arguments) => neighbour::run(stage, how, arguments).await,
         What::Bloat(arguments) => bloat::run(stage, how, arguments).await,
+        What::Soak(arguments) => soak::run(stage, how, arguments).await,
         What::Api(arguments) => api::run(stage, how, arguments).await,
         What::Fanout(arguments) => fanout::run(stage, how, arguments).await,
-        What::Sink | What::Write(_) | What::Listen(_) | What::Hear(_) | What::Frames(_) => {
+        What::Sink(_) | What::Write(_) | What::Listen(_) | What::Hear(_) | What::Frames(_) => {
             unreachable!("these need no stage")
         }
     }

@@ -20,7 +20,7 @@ use super::report::{Report, Target, median, quantile};
 use super::sink::{self, Answer};
 use super::stage::Stage;
 use super::worker::WorkerProcess;
-use crate::db::bench::{Application, Fill, number_in};
+use crate::db::bench::{ATTEMPTS_MAX, Application, Fill, number_in};
 
 /// The size of each payload.
 const PAYLOAD_BYTES: usize = 512;
@@ -174,6 +174,7 @@ impl Play<'_> {
                     rows: *rows,
                     payload_bytes: PAYLOAD_BYTES,
                     due_in_s: -3600.0,
+                    attempts_max: ATTEMPTS_MAX,
                 })
                 .await?;
         }

@@ -10,15 +10,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context;
+use clap::Args;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio_util::task::TaskTracker;
 
-/// All it ever answers.
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+use super::tally::{Tally, Verdict};
+use crate::db::bench::number_in;
+
+/// What it accepts is answered so.
+const ACCEPTED: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+/// And what it refuses.
+const REFUSED: &[u8] = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n";
 /// Room for many requests at once.
 const BUFFER_BYTES: usize = 16 * 1024;
+/// Asks for the tally.
+const VERDICT: &str = "verdict";
 
 /// One request, as far as anybody wants to know.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +42,8 @@ pub(super) struct Received<'a> {
 pub(super) enum Answer {
     /// 200 at once.
     Yes,
+    /// 500 at once.
+    No,
     /// Nothing, ever; the connection stays open.
     Never,
 }
@@ -71,10 +81,11 @@ async fn connection<H: Fn(Received<'_>) -> Answer>(
         filled += read;
         let mut start = 0;
         while let Some((received, length)) = parse(&buffer[start..filled]) {
-            if hear(received) == Answer::Never {
-                std::future::pending::<()>().await;
+            match hear(received) {
+                Answer::Yes => answers.extend_from_slice(ACCEPTED),
+                Answer::No => answers.extend_from_slice(REFUSED),
+                Answer::Never => std::future::pending().await,
             }
-            answers.extend_from_slice(ANSWER);
             start += length;
         }
         buffer.copy_within(start..filled, 0);
@@ -100,27 +111,39 @@ fn parse(bytes: &[u8]) -> Option<(Received<'_>, usize)> {
     Some((Received { path, body }, end))
 }
 
-/// The hidden subcommand: says where it listens, then answers each line on standard input with its counts, and ends with it.
-pub(super) async fn run() -> anyhow::Result<ExitCode> {
-    let counts = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
+/// Arguments of the hidden subcommand.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Keeps a tally of so many deliveries, and refuses those that its script says
+    #[arg(long, value_name = "N")]
+    tally: Option<u64>,
+}
+
+/// The hidden subcommand: says where it listens, then answers each line on standard input, and ends with it.
+pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let requests = Arc::new(AtomicU64::new(0));
+    let tally = arguments.tally.map(Tally::of).map(Arc::new);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let mut out = tokio::io::stdout();
     out.write_all(format!("{}\n", listener.local_addr()?).as_bytes())
         .await?;
     out.flush().await?;
-    let counting = counts.clone();
+    let (counting, keeping) = (requests.clone(), tally.clone());
     let serving = serve(listener, move |received| {
-        counting[0].fetch_add(1, Ordering::Relaxed);
-        counting[1].fetch_add(received.body.len() as u64, Ordering::Relaxed);
-        Answer::Yes
+        counting.fetch_add(1, Ordering::Relaxed);
+        match &keeping {
+            Some(tally) if !tally.hear(number_in(received.body)) => Answer::No,
+            _ => Answer::Yes,
+        }
     });
     let asked = async {
         let mut lines = BufReader::new(tokio::io::stdin()).lines();
-        while lines.next_line().await?.is_some() {
-            let [requests, bytes] =
-                [0, 1].map(|which: usize| counts[which].load(Ordering::Relaxed));
-            out.write_all(format!("{requests} {bytes}\n").as_bytes())
-                .await?;
+        while let Some(question) = lines.next_line().await? {
+            let answer = match &tally {
+                Some(tally) if question == VERDICT => serde_json::to_string(&tally.verdict())?,
+                _ => requests.load(Ordering::Relaxed).to_string(),
+            };
+            out.write_all(format!("{answer}\n").as_bytes()).await?;
             out.flush().await?;
         }
         anyhow::Ok(())
@@ -143,10 +166,20 @@ pub(super) struct SinkProcess {
 }
 
 impl SinkProcess {
-    /// Starts one.
+    /// Starts one that accepts everything.
     pub(super) async fn start() -> anyhow::Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts one that keeps a tally of so many deliveries.
+    pub(super) async fn with_tally(deliveries: u64) -> anyhow::Result<Self> {
+        Self::start_with(&["--tally", &deliveries.to_string()]).await
+    }
+
+    async fn start_with(arguments: &[&str]) -> anyhow::Result<Self> {
         let mut child = Command::new("/proc/self/exe")
             .args(["bench", "sink"])
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -171,10 +204,19 @@ impl SinkProcess {
 
     /// Requests so far.
     pub(super) async fn requests(&mut self) -> anyhow::Result<u64> {
-        self.questions.write_all(b"?\n").await?;
-        let line = self.answers.next_line().await?.context("the sink ended")?;
-        let requests = line.split(' ').next().unwrap_or_default();
-        Ok(requests.parse()?)
+        Ok(self.ask("requests").await?.parse()?)
+    }
+
+    /// What its tally says.
+    pub(super) async fn verdict(&mut self) -> anyhow::Result<Verdict> {
+        Ok(serde_json::from_str(&self.ask(VERDICT).await?)?)
+    }
+
+    async fn ask(&mut self, question: &str) -> anyhow::Result<String> {
+        self.questions
+            .write_all(format!("{question}\n").as_bytes())
+            .await?;
+        self.answers.next_line().await?.context("the sink ended")
     }
 }
 

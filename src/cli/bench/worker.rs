@@ -57,6 +57,11 @@ impl WorkerProcess {
         Ok(())
     }
 
+    /// Kills it, as the kernel would.
+    pub(super) async fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill().await.context("killing a worker")
+    }
+
     /// Stops it in order.
     pub(super) async fn stop(self) -> anyhow::Result<()> {
         stop(self.child, "the worker").await

@@ -2,6 +2,7 @@
 
 mod application;
 mod queue;
+mod soak;
 
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection, PgConnection};
 
@@ -9,9 +10,13 @@ use super::{ConnectOptions, Database, Error};
 
 pub use application::{Application, Ear, Following};
 pub use queue::Fill;
+pub use soak::Outcome;
 
 /// The instance that owns everything a benchmark makes.
 pub const INSTANCE: &str = "bench";
+
+/// Attempts before a row is dead, as rows have by default.
+pub const ATTEMPTS_MAX: i32 = 5;
 
 /// Settings that a figure means nothing without.
 const SETTINGS: &[&str] = &[

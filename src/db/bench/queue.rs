@@ -17,6 +17,8 @@ pub struct Fill<'a> {
     pub payload_bytes: usize,
     /// Due so long from now; in the past where negative.
     pub due_in_s: f64,
+    /// Attempts before a row is dead.
+    pub attempts_max: i32,
 }
 
 /// Rows inserted by one statement: more would meet the statement timeout on a slow disk.
@@ -42,7 +44,7 @@ impl Database {
     }
 
     /// A connection whose statements may take long.
-    async fn bench_patient(&self) -> Result<PoolConnection<Postgres>, Error> {
+    pub(super) async fn bench_patient(&self) -> Result<PoolConnection<Postgres>, Error> {
         let doing = "connect to the database";
         let mut connection = self
             .pool()
@@ -67,9 +69,9 @@ impl Database {
         while done < fill.rows {
             let rows = (fill.rows - done).min(FILL_STATEMENT_ROWS);
             sqlx::query(
-                "insert into postrider.webhook_queue (instance_name, url, payload, event_type, endpoint_id, event_id, event_nonce, next_retry_at)
+                "insert into postrider.webhook_queue (instance_name, url, payload, event_type, endpoint_id, event_id, event_nonce, next_retry_at, max_attempts)
                  select $1, endpoint.url, convert_to($2 || lpad(number::text, $3, '0') || $4, 'UTF8'), 'message.exchange', endpoint.id
-                      , number, number::integer, now() + make_interval(secs => $5)
+                      , number, number::integer, now() + make_interval(secs => $5), $9
                  from generate_series($6 + 1, $6 + $7) as number
                  join (select id, url, row_number() over (order by id) - 1 as place from postrider.endpoints where id = any ($8)) endpoint
                    on endpoint.place = number % cardinality($8)",
@@ -82,6 +84,7 @@ impl Database {
             .bind(done)
             .bind(rows)
             .bind(fill.endpoints)
+            .bind(fill.attempts_max)
             .execute(&mut *connection)
             .await
             .map_err(Error::doing("fill the queue"))?;
