@@ -510,8 +510,11 @@ create function postrider.recount_queue() returns void
 begin
   -- In the order in which TRUNCATE takes them.
   lock table postrider.webhook_queue in access share mode;
-  -- One statement sees one snapshot: the count and the snapshot it stands for belong together.
   perform from postrider.queue_depth_snapshot for update;
+  -- The rows that these tell of are there, and are counted. Later they would be counted again: those of this transaction, and
+  -- those that a dump brought from a cluster whose transactions are still to come here.
+  delete from postrider.queue_changes;
+  -- One statement sees one snapshot: the count and the snapshot it stands for belong together.
   with counted as materialized (
     select q.channel, q.status, count(*) as rows from postrider.webhook_queue q group by q.channel, q.status
   ), zeroed as (
@@ -522,7 +525,8 @@ begin
     where not exists (select from postrider.queue_depth d where (d.channel, d.status) = (c.channel, c.status))
   )
   -- What went round the triggers may be due since whenever.
-  update postrider.queue_depth_snapshot set snap = pg_current_snapshot(), at = now(), queued_since = '-infinity', queued_count = queued_count + 1;
+  update postrider.queue_depth_snapshot set snap = pg_current_snapshot(), at = now(), queued_since = '-infinity', queued_count = queued_count + 1
+    , forgotten_below = least(forgotten_below, pg_snapshot_xmin(pg_current_snapshot()));
 end $$;
 comment on function postrider.recount_queue() is 'Counts the queue anew, row by row: only after something went round its triggers.';
 

@@ -445,7 +445,7 @@ begin
   loop
     foreach timing in array array['before update', 'before delete', 'after update'] loop
       execute format('create or replace trigger %I %s on %s for each statement execute function %s_moves()'
-        , postrider.capture_trigger_name(facts ->> 'name', replace(timing, ' ', '_')), timing, partitioned, base);
+        , postrider.capture_trigger_name(facts ->> 'name', timing), timing, partitioned, base);
     end loop;
   end loop;
 end $$;
@@ -490,6 +490,7 @@ begin
 end $$;
 comment on function postrider.attach_capture_triggers(regclass, regclass, jsonb, text) is 'Internal: Makes the triggers of a capture on its table or on an inheritance child.';
 
+-- The blank in "before update" keeps the trigger of one capture from being that of another, which is called so.
 create function postrider.capture_trigger_name(name text, operation text) returns name
   language sql immutable parallel safe
   return ('postrider_' || case when octet_length(name) <= 38 then name else left(encode(sha256(convert_to(name, 'UTF8')), 'hex'), 32) end || '_' || operation)::name;
@@ -719,7 +720,7 @@ return postrider.attach_capture(to_regclass(relation), relation, type, instance,
 comment on function postrider.capture(text, text, text, text, text[], text, text[], text, boolean, text, text) is
   'Makes a table a source of events: every row that is written becomes one, in the writer''s own transaction. type is a literal. instance, data, when_ and idempotency_key are SQL expressions over new, old and operation (insert, update or delete), evaluated as the table''s owner; a literal needs quotes of its own. data is json, jsonb or a row, and the whole row by default. columns limits the default data to these, and updates to those that change one of them. on_error: fail (the default) fails the statement with an error that names the capture; skip records the row in postrider.capture_failures and lets the statement pass. replicated also captures what logical replication applies. name tells several captures of a table apart (default: the type); a second call with the same table and name replaces the first. Returns the name.
 
-Not captured: TRUNCATE, which has no rows, and what a session writes under session_replication_role = replica, unless replicated. Children added to an inheritance parent later are captured after another call; partitions at once.
+Not captured: TRUNCATE, which has no rows, and what a session writes under session_replication_role = replica, unless replicated. Children added to an inheritance parent later are captured after another call; partitions at once. A captured table that becomes a partition or a child itself needs another call too, or what is written through the other one is not captured; postrider doctor finds it. The type of a column that an expression names cannot be changed: call uncapture, change it, and capture again.
 
 Attaching locks the table against writers from then until the transaction ends, so call it in a transaction of its own. It waits for the lock 200 ms at a time, up to 40 times, so that writers never queue behind it for longer; locks the transaction already holds stay held meanwhile.';
 

@@ -132,3 +132,5 @@ create function postrider.endpoint_url(url text, by_events boolean, type text, d
     else regexp_replace(url, '^([^?#]*?)/?([?#]|$)', '\1/' || replace(postrider.event_name(dialect, type), '\', '') || '\2')
   end;
 comment on function postrider.endpoint_url(text, boolean, text, text) is 'Internal: Where an event goes: its name in the dialect is appended to the path where the endpoint wants that.';
+
+revoke execute on function postrider.event_name(text, text), postrider.wanted_types(text, text[]), postrider.endpoint_url(text, boolean, text, text) from public;

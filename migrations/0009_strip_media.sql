@@ -36,3 +36,5 @@ create or replace function postrider.without_media_base64(data json) returns jso
   return case when position('"base64"' in data::text) = 0 then data else postrider.strip_media_base64(data) end;
 comment on function postrider.without_media_base64(json) is
   'Internal: The event without base64 media: base64 is removed from message.media, media and message, and from beside a media_url or mediaUrl.';
+
+revoke execute on function postrider.strip_media_base64(json) from public;

@@ -75,3 +75,5 @@ end $$;
 comment on function postrider.events_emptied() is 'Trigger: a truncated log has been removed as a whole.';
 create trigger events_emptied after truncate on postrider.events
   for each statement execute function postrider.events_emptied();
+-- On a table of somebody's own they would say that everything was removed.
+revoke execute on function postrider.events_removed(), postrider.events_emptied() from public;

@@ -121,6 +121,19 @@ pub struct Presence {
     pub dead_letters: i64,
 }
 
+/// A capture.
+#[derive(Debug, Clone, FromRow)]
+pub struct Capture {
+    /// The table.
+    pub relation: String,
+    /// The capture's name.
+    pub name: String,
+    /// Whether its triggers are.
+    pub enabled: bool,
+    /// The table that this one has become a partition or a child of since.
+    pub attached_to: Option<String>,
+}
+
 /// Secrets of one kind.
 #[derive(Clone, FromRow)]
 pub struct Secrets {
@@ -174,6 +187,15 @@ impl Database {
         self.look(
             include_str!("../../sql/ops/tables.sql"),
             "ask about the tables",
+        )
+        .await
+    }
+
+    /// About captures.
+    pub async fn doctor_captures(&self) -> Result<Vec<Capture>, Error> {
+        self.look(
+            include_str!("../../sql/ops/captures.sql"),
+            "ask about captures",
         )
         .await
     }

@@ -8,6 +8,24 @@ use super::{Database, Error};
 /// Shares of the way to auto-disable at which the owner is told.
 const ALERTS: [i16; 4] = [50, 70, 90, 100];
 
+/// `$1` endpoint, `$2` error. Whether this is the first failure, how far the owner has been told, for how long it fails, and what the
+/// news are to name.
+const NOTE_FAILURE: &str =
+    "-- health.failed: an endpoint fails, since when and how far on the way to being paused; of one that is being deleted nothing is noted
+    insert into postrider.endpoint_health as health (endpoint_id, failing_since, last_failure_at, last_error)
+    select endpoint.id, now(), now(), $2 from postrider.endpoints endpoint where endpoint.id = $1 for key share skip locked
+    on conflict (endpoint_id) do update
+      -- Whoever is sent something once a week has not failed all week.
+      set failing_since = case when health.last_failure_at < now() - interval '1 day' then now() else coalesce(health.failing_since, now()) end
+        , last_failure_at = now(), last_error = excluded.last_error
+    returning health.failing_since = now(), health.alerted_percent
+      , extract(epoch from now() - health.failing_since)::double precision
+      , (select instance.name from postrider.instances instance join postrider.accounts account on account.id = instance.account_id
+         join postrider.endpoints endpoint on endpoint.instance_id = instance.id
+         where endpoint.id = $1 and (account.operator or not endpoint.is_global))
+      , (select endpoint.label from postrider.endpoints endpoint where endpoint.id = $1)
+      , (select endpoint.dialect from postrider.endpoints endpoint where endpoint.id = $1)";
+
 impl Database {
     /// Notes that endpoints have rows set aside, so that maintenance releases them when they are enabled.
     pub async fn mark_held(&self, endpoints: &[i64]) -> Result<(), Error> {
@@ -16,7 +34,8 @@ impl Database {
             insert into postrider.endpoint_health (endpoint_id, held_since)
             select endpoint.id, now() from postrider.endpoints endpoint where endpoint.id = any ($1) order by endpoint.id for key share
             on conflict (endpoint_id) do update set held_since = excluded.held_since
-              where endpoint_health.held_since is null",
+              -- Anew, so that it is not taken for old while the rows are still being set aside.
+              where endpoint_health.held_since is null or endpoint_health.held_since < now() - interval '2 seconds'",
         )
         .bind(endpoints)
         .execute(self.pool())
@@ -40,26 +59,14 @@ impl Database {
             .begin()
             .await
             .map_err(Error::doing("note a failing endpoint"))?;
-        let noted: Option<(bool, i16, f64, Option<String>, String, String)> = sqlx::query_as(
-            "-- health.failed: an endpoint fails, since when and how far on the way to being paused; of one that is being deleted nothing is noted
-            insert into postrider.endpoint_health as health (endpoint_id, failing_since, last_failure_at, last_error)
-            select endpoint.id, now(), now(), $2 from postrider.endpoints endpoint where endpoint.id = $1 for key share skip locked
-            on conflict (endpoint_id) do update
-              set failing_since = coalesce(health.failing_since, now()), last_failure_at = now(), last_error = excluded.last_error
-            returning health.failing_since = now(), health.alerted_percent
-              , extract(epoch from now() - health.failing_since)::double precision
-              , (select instance.name from postrider.instances instance join postrider.accounts account on account.id = instance.account_id
-                 join postrider.endpoints endpoint on endpoint.instance_id = instance.id
-                 where endpoint.id = $1 and (account.operator or not endpoint.is_global))
-              , (select endpoint.label from postrider.endpoints endpoint where endpoint.id = $1)
-              , (select endpoint.dialect from postrider.endpoints endpoint where endpoint.id = $1)",
-        )
-        .bind(endpoint)
-        .bind(storable(error))
-        .persistent(false)
-        .fetch_optional(&mut *transaction)
-        .await
-        .map_err(Error::doing("note a failing endpoint"))?;
+        let noted: Option<(bool, i16, f64, Option<String>, String, String)> =
+            sqlx::query_as(NOTE_FAILURE)
+                .bind(endpoint)
+                .bind(storable(error))
+                .persistent(false)
+                .fetch_optional(&mut *transaction)
+                .await
+                .map_err(Error::doing("note a failing endpoint"))?;
         let mut disabled = false;
         if let Some((first, alerted, failing_s, instance, label, dialect)) = noted {
             let share = disable_after

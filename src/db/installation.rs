@@ -45,7 +45,11 @@ impl Database {
     }
 
     /// Makes this the database that delivers.
+    ///
+    /// The queue is counted anew: the depth of a copy goes by the transactions of the original, which mean nothing here.
     pub async fn adopt(&self) -> Result<(), Error> {
+        let doing = "adopt this database";
+        let mut transaction = self.pool().begin().await.map_err(Error::doing(doing))?;
         sqlx::query(
             "-- installation.adopt: this copy is the original now
             insert into postrider.installation (system_identifier, database_oid)
@@ -53,9 +57,14 @@ impl Database {
             on conflict (one) do update
               set system_identifier = excluded.system_identifier, database_oid = excluded.database_oid, adopted_at = now()",
         )
-        .execute(self.pool())
+        .persistent(false)
+        .execute(&mut *transaction)
         .await
-        .map_err(Error::doing("adopt this database"))?;
-        Ok(())
+        .map_err(Error::doing(doing))?;
+        sqlx::raw_sql("set local statement_timeout = 0; select postrider.recount_queue()")
+            .execute(&mut *transaction)
+            .await
+            .map_err(Error::doing(doing))?;
+        transaction.commit().await.map_err(Error::doing(doing))
     }
 }

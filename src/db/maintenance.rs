@@ -250,7 +250,7 @@ impl Database {
                 more = true;
                 continue;
             }
-            sqlx::query("update postrider.endpoint_health set held_since = null where endpoint_id = $1 and held_since < now() - interval '10 seconds'")
+            sqlx::query("update postrider.endpoint_health set held_since = null where endpoint_id = $1 and held_since < now() - interval '1 minute'")
                 .bind(endpoint)
                 .execute(self.pool())
                 .await

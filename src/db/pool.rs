@@ -15,13 +15,15 @@ use super::statements::Statements;
 /// What our connections are set to. Our statements are few, known and shaped to their indexes, so the planner is held to
 /// them: generic plans, no sequential scans, and no JIT (with it a claim took 100 ms). Timeouts bound what a stuck server
 /// can hold up.
-const SETTINGS: [(&str, &str); 6] = [
+const SETTINGS: [(&str, &str); 7] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),
     ("jit", "off"),
     ("statement_timeout", "30s"),
     ("idle_in_transaction_session_timeout", "60s"),
     ("lock_timeout", "10s"),
+    // What our statements are written for. Under another default they would fail one another, and the application.
+    ("default_transaction_isolation", "read committed"),
 ];
 
 /// A connection that has stood idle is asked for a sign of life before it is used. One that was cut without a word gives none,

@@ -65,7 +65,8 @@ impl Statements {
 
 /// What opens a transaction with these settings.
 pub(super) fn begin_with(settings: &[(&str, &str)]) -> SqlStr {
-    let mut begin = String::from("begin");
+    // Too late for default_transaction_isolation, which is among them.
+    let mut begin = String::from("begin isolation level read committed");
     for (name, value) in settings {
         // Writing to a String cannot fail.
         let _ = write!(begin, "; set local {name} = '{value}'");

@@ -19,6 +19,8 @@ use crate::model::Lease;
 const EVERY: Duration = Duration::from_millis(500);
 /// How many looks it takes until the clock is set again by the database's.
 const CLOCK_EVERY: u32 = 60;
+/// What releasing may take of a look: leases are to be kept.
+const RELEASING_TURN: Duration = Duration::from_millis(500);
 /// A delivery that has waited so long here is for somebody else.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -31,6 +33,8 @@ pub(super) struct Keeper {
     pub(super) clock: Arc<WallClock>,
     /// What is to be given back once the database can be reached.
     pub(super) unreturned: Vec<GivingBack>,
+    /// Endpoints whose set-aside deliveries are being released.
+    pub(super) releasing: Vec<i64>,
 }
 
 impl Keeper {
@@ -71,6 +75,7 @@ impl Keeper {
             self.unreturned = self.database.give_back(&self.unreturned).await?.locked;
         }
         self.forgive_changed().await?;
+        self.release().await?;
         if set_clock {
             self.clock.set(self.database.now().await?);
         }
@@ -79,7 +84,7 @@ impl Keeper {
 
     /// Endpoints that were changed while their breaker is open are tried again at once, with what was set aside for them: a
     /// corrected endpoint does not wait for a probe.
-    async fn forgive_changed(&self) -> Result<(), Error> {
+    async fn forgive_changed(&mut self) -> Result<(), Error> {
         let suspended = self.dispatch.suspended();
         if suspended.is_empty() {
             return Ok(());
@@ -92,7 +97,20 @@ impl Keeper {
                 .any(|(id, known)| *id == endpoint && *known < version)
             {
                 self.dispatch.forgive(endpoint, version);
-                while self.database.release(endpoint).await? > 0 {}
+                self.releasing.push(endpoint);
+            }
+        }
+        Ok(())
+    }
+
+    /// Releases what was set aside for those that were forgiven, as far as one look allows.
+    async fn release(&mut self) -> Result<(), Error> {
+        let started = Instant::now();
+        while let Some(endpoint) = self.releasing.last()
+            && started.elapsed() < RELEASING_TURN
+        {
+            if self.database.release(*endpoint).await? == 0 {
+                self.releasing.pop();
             }
         }
         Ok(())

@@ -69,7 +69,8 @@ impl Maintenance {
                     tracing::info!(secrets = sealed, "sealed secrets that were given in plain");
                 }
             }
-            while self.database.release_held().await? {}
+            let releasing = Instant::now();
+            while releasing.elapsed() < RETENTION_TURN && self.database.release_held().await? {}
             let burying = Instant::now();
             while burying.elapsed() < RETENTION_TURN && self.database.bury_deleted().await? {}
             self.retain().await?;

@@ -231,6 +231,7 @@ impl Worker {
         let keeper = Keeper {
             clock,
             unreturned: Vec::new(),
+            releasing: Vec::new(),
             database: database.clone(),
             dispatch: self.dispatch.clone(),
             metrics: metrics.clone(),

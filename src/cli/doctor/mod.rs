@@ -122,8 +122,10 @@ async fn of_the_schema(
         .expect("the configuration was checked, and its keys with it");
     let stored = database.doctor_secrets().await;
     let tables = database.doctor_tables().await;
+    let captures = database.doctor_captures().await;
     [
         judge("installation", installed, |facts| schema::schema(&facts)),
+        judge("captures", captures, |facts| schema::captures(&facts)),
         judge("workers", present, |facts| schema::presence(&facts)),
         judge("encryption", stored, |facts| {
             secrets::secrets(&keyring, &facts)

@@ -4,7 +4,7 @@ use url::Url;
 
 use super::finding::{Finding, ago};
 use crate::config::Config;
-use crate::db::doctor::{Presence, Schema};
+use crate::db::doctor::{Capture, Presence, Schema};
 use crate::db::migrate::Progress;
 
 /// A due delivery that waits longer is not being looked after.
@@ -73,6 +73,42 @@ pub(super) fn schema(schema: &Schema) -> Vec<Finding> {
         ),
     };
     vec![names, copy]
+}
+
+/// Whether captures see what they are to see.
+pub(super) fn captures(captures: &[Capture]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for Capture {
+        relation,
+        name,
+        enabled,
+        attached_to,
+    } in captures
+    {
+        if !enabled {
+            findings.push(Finding::warning(
+                "captures",
+                format!("triggers of capture {name:?} on {relation} are disabled: what is written to it is no event"),
+                format!("alter table {relation} enable trigger user; or: select postrider.uncapture('{relation}');"),
+            ));
+        }
+        if let Some(parent) = attached_to {
+            findings.push(Finding::warning(
+                "captures",
+                format!(
+                    "{relation} has become a part of {parent} after capture {name:?}: what is written through {parent} is no event"
+                ),
+                format!("call postrider.capture('{relation}', …) again, as in postrider.captures; or capture {parent} in its place"),
+            ));
+        }
+    }
+    if findings.is_empty() {
+        findings.push(Finding::ok(
+            "captures",
+            format!("there are {}", captures.len()),
+        ));
+    }
+    findings
 }
 
 /// Whether anybody works.

@@ -45,6 +45,23 @@ async fn names_may_be_mixed_case_with_spaces_quotes_and_reserved_words() {
 }
 
 #[tokio::test]
+async fn captures_of_one_table_are_told_apart_whatever_they_are_called() {
+    let mut ground = Ground::new(
+        "create table sales (id int, region text) partition by list (region);
+         create table sales_eu partition of sales for values in ('eu');
+         create table sales_us partition of sales for values in ('us');
+         select postrider.capture('sales', name => name, type => name, instance => '''shop''', operations => '{update}', data => 'json_build_object(''id'', new.id)')
+         from unnest('{x,x_before,x_after}'::text[]) as name",
+    )
+    .await;
+    ground
+        .run("insert into sales values (1, 'eu'); update sales set region = 'us'")
+        .await;
+    let types = "select string_agg(type, ' ' order by type) from postrider.events";
+    assert_eq!(ground.value(types).await, "x x_after x_before");
+}
+
+#[tokio::test]
 async fn expressions_follow_renamed_columns_and_tables() {
     let mut ground = Ground::new(
         "create table orders (id int, unused int, account text);

@@ -270,3 +270,34 @@ async fn an_attackers_expression_gains_nothing() {
     .await;
     assert_eq!(superuser, "false");
 }
+
+#[tokio::test]
+async fn a_row_that_a_policy_hides_is_not_shown_among_the_failures_of_a_capture() {
+    let Roles {
+        mut ground,
+        owner,
+        writer,
+        ..
+    } = roles().await;
+    ground
+        .run(&format!(
+            "set role {owner};
+             select postrider.capture('app.orders', type => 'order.made', instance => 'new.account', on_error => 'skip', data => 'json_build_object(''n'', 1 / new.id)');
+             insert into app.orders values (0, 'secret');
+             reset role; grant usage on schema postrider to {writer}; grant select on postrider.capture_failures to {writer}"
+        ))
+        .await;
+    let seen = async |ground: &mut Ground| {
+        ground.run(&format!("set role {writer}")).await;
+        let count = ground
+            .value("select count(*) from postrider.capture_failures")
+            .await;
+        ground.run("reset role").await;
+        count
+    };
+    assert_eq!(seen(&mut ground).await, "1");
+    ground
+        .run("alter table app.orders enable row level security")
+        .await;
+    assert_eq!(seen(&mut ground).await, "0");
+}

@@ -70,6 +70,7 @@ async fn a_deployment_that_is_well_has_no_finding_but_ok() {
         ("migrations", "up to date"),
         ("public.webhook_queue", "our view"),
         ("installation", "the one that delivers"),
+        ("captures", "there are 0"),
         ("workers", "maintenance: "),
         ("encryption", "nothing rests in plain"),
         ("http.public_url", "events.example.com"),
@@ -262,4 +263,48 @@ async fn a_pooler_in_between_is_named_with_the_remedy() {
     let said = past.run(&["doctor", "--json"]).await;
     found(&said, "connection", "ok", "the database answers");
     found(&said, "doorbell", "ok", "notifications arrive");
+}
+
+#[tokio::test]
+async fn a_captured_table_that_has_become_a_partition_since_is_found_until_it_is_captured_again() {
+    let database = postgres::database().await;
+    let mut connection = database.connection().await;
+    let capture =
+        "select postrider.capture('public.sales_eu', type => 'sale.made', instance => '''shop''')";
+    sqlx::raw_sql(AssertSqlSafe(format!(
+        "select postrider.create_instance('shop'); create table public.sales_eu (id int, region text not null); {capture};
+         create table public.sales (id int, region text not null) partition by list (region);
+         alter table public.sales attach partition public.sales_eu for values in ('eu')"
+    )))
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    let program = Program::with(&database);
+    let said = program.run(&["doctor", "--json"]).await;
+    found(
+        &said,
+        "captures",
+        "warning",
+        "what is written through sales is no event",
+    );
+    sqlx::raw_sql(AssertSqlSafe(format!(
+        "{capture}; insert into public.sales values (1, 'eu')"
+    )))
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    let said = program.run(&["doctor", "--json"]).await;
+    found(&said, "captures", "ok", "there are 1");
+    let events: i64 = sqlx::query_scalar("select count(*) from postrider.events")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(events, 1);
+    sqlx::raw_sql("alter table public.sales_eu disable trigger user")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let said = program.run(&["doctor", "--json"]).await;
+    found(&said, "captures", "warning", "are disabled");
+    connection.close().await.unwrap();
 }

@@ -479,6 +479,30 @@ async fn an_attempt_may_take_longer_than_the_lease_is_when_it_is_claimed() {
 }
 
 #[tokio::test]
+async fn what_is_set_aside_while_its_endpoint_is_enabled_is_released_too() {
+    let app = TestApp::start().await;
+    let endpoint = app.endpoint("shop").create().await.id;
+    let database = Database::open(app.options(), Purpose::Worker, 2);
+    // Paused for an hour, and enabled between the two statements by which a worker sets rows aside.
+    app.sql(&format!(
+        "insert into postrider.endpoint_health (endpoint_id, held_since) values ({endpoint}, now() - interval '1 hour')"
+    ))
+    .await;
+    database.mark_held(&[endpoint]).await.unwrap();
+    assert!(!database.release_held().await.unwrap());
+    app.emit("order.paid", "{}").await;
+    app.sql(&format!(
+        "update postrider.webhook_queue set next_retry_at = postrider.set_aside_until({endpoint}, 3600)"
+    ))
+    .await;
+    database.release_held().await.unwrap();
+    let due: bool = app
+        .value("select next_retry_at <= now() from postrider.webhook_queue")
+        .await;
+    assert!(due);
+}
+
+#[tokio::test]
 async fn an_attempt_that_fails_while_its_endpoint_is_deleted_is_no_error() {
     let app = TestApp::start().await;
     let endpoint = app.endpoint("shop").create().await.id;

@@ -7,6 +7,7 @@ mod chaos_time;
 mod chaos_workers;
 mod dialects;
 mod endpoints;
+mod figures;
 mod leases;
 mod media;
 mod neighbours;

@@ -105,24 +105,38 @@ async fn an_endpoint_that_only_fails_is_paused_after_its_time_unless_it_speaks_r
         .max_attempts(1)
         .create()
         .await;
-    app.sql(&format!(
-        "insert into postrider.endpoint_health (endpoint_id, failing_since) values ({}, now() - interval '6 days'), ({}, now() - interval '6 days')",
-        ours.id, ryze.id
-    ))
-    .await;
+    let weekly = app
+        .endpoint("weekly")
+        .failing(500)
+        .max_attempts(1)
+        .create()
+        .await;
+    // The last one is sent something once a week.
+    for (endpoint, last) in [(&ours, "1 hour"), (&ryze, "1 hour"), (&weekly, "6 days")] {
+        app.sql(&format!(
+            "insert into postrider.endpoint_health (endpoint_id, failing_since, last_failure_at) values ({}, now() - interval '6 days', now() - interval '{last}')",
+            endpoint.id
+        ))
+        .await;
+    }
     let worker = app.worker().start().await;
     app.emit("order.paid", "{}").await;
-    watch.receiver.wait_for(2).await;
-    app.counted("failed", 2).await;
+    watch.receiver.wait_for(3).await;
+    app.counted("failed", 3).await;
     let state =
         |label: &str| format!("select state from postrider.endpoint_list where label = '{label}'");
     assert_eq!(app.value::<String>(&state("ours")).await, "paused");
     assert_eq!(app.value::<String>(&state("ryze")).await, "enabled");
+    assert_eq!(app.value::<String>(&state("weekly")).await, "enabled");
     assert_eq!(
         types(&watch.receiver),
-        ["postrider.endpoint.disabled", "postrider.endpoint.failing"]
+        [
+            "postrider.endpoint.disabled",
+            "postrider.endpoint.failing",
+            "postrider.endpoint.failing"
+        ]
     );
-    drop((ours, ryze));
+    drop((ours, ryze, weekly));
     app.finish([worker]).await;
 }
 

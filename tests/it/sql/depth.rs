@@ -151,6 +151,13 @@ async fn depth_does_not_depend_on_the_event_log() {
         ],
         &[EMIT, "truncate postrider.events, postrider.webhook_queue"],
         &[EMIT, "select postrider.recount_queue()", EMIT],
+        &[
+            "begin",
+            EMIT,
+            "select postrider.recount_queue()",
+            EMIT,
+            "commit",
+        ],
     ] {
         let mut connection = app.pool().acquire().await.unwrap();
         for statement in statements {

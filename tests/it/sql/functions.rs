@@ -33,6 +33,18 @@ async fn the_functions_that_are_shown_are_those_that_the_readme_explains() {
 }
 
 #[tokio::test]
+async fn nobody_may_call_a_function_who_was_not_given_the_right_to() {
+    let app = TestApp::start().await;
+    let open: Vec<String> = app
+        .value(
+            "select coalesce(array_agg(p.oid::regprocedure::text), '{}') from pg_proc p
+             where p.pronamespace = 'postrider'::regnamespace and has_function_privilege('public', p.oid, 'execute')",
+        )
+        .await;
+    assert_eq!(open, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn every_function_says_what_it_is() {
     let app = TestApp::start().await;
     let silent: Vec<String> = sqlx::query_scalar(

@@ -57,6 +57,40 @@ async fn illegal_states_are_refused_by_the_table() {
 }
 
 #[tokio::test]
+async fn a_payload_that_is_too_large_is_refused_however_it_is_written_and_what_was_there_before_is_in_nobodys_way()
+ {
+    let app = TestApp::start().await;
+    app.sql("update postrider.limits set payload_bytes_max = 2097152")
+        .await;
+    let large = "decode(repeat('61', 2000001), 'hex')";
+    let larger = "decode(repeat('61', 2100000), 'hex')";
+    let insert = |payload: &str| {
+        format!(
+            "insert into postrider.webhook_queue (instance_name, url, payload, event_type) values ('shop', 'http://127.0.0.1:9/', {payload}, 'a')"
+        )
+    };
+    refused(&app, &insert(larger), "payload_is_limited").await;
+    app.sql(&insert(large)).await;
+    let grow = format!("update postrider.webhook_queue set payload = {larger}");
+    refused(&app, &grow, "2100000 bytes, more than the limit of 2097152").await;
+    app.endpoint("shop").create().await;
+    app.emit("order.paid", "{}").await;
+    refused(
+        &app,
+        &format!("{grow} where endpoint_id is not null"),
+        "payload_is_limited",
+    )
+    .await;
+    // Lowered since.
+    app.sql("update postrider.limits set payload_bytes_max = 1048576")
+        .await;
+    app.sql(
+        "update postrider.webhook_queue set url = 'http://127.0.0.1:10/' where endpoint_id is null",
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn a_direct_insert_that_cannot_be_sent_is_refused_with_the_reason() {
     let app = TestApp::start().await;
     for (values, rule) in [

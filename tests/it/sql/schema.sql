@@ -322,7 +322,7 @@ begin
   loop
     foreach timing in array array['before update', 'before delete', 'after update'] loop
       execute format('create or replace trigger %I %s on %s for each statement execute function %s_moves()'
-        , postrider.capture_trigger_name(facts ->> 'name', replace(timing, ' ', '_')), timing, partitioned, base);
+        , postrider.capture_trigger_name(facts ->> 'name', timing), timing, partitioned, base);
     end loop;
   end loop;
 end $_$;
@@ -589,7 +589,7 @@ CREATE FUNCTION postrider.capture(relation text, type text, instance text, data 
 
 COMMENT ON FUNCTION postrider.capture(relation text, type text, instance text, data text, operations text[], when_ text, columns text[], on_error text, replicated boolean, idempotency_key text, name text) IS 'Makes a table a source of events: every row that is written becomes one, in the writer''s own transaction. type is a literal. instance, data, when_ and idempotency_key are SQL expressions over new, old and operation (insert, update or delete), evaluated as the table''s owner; a literal needs quotes of its own. data is json, jsonb or a row, and the whole row by default. columns limits the default data to these, and updates to those that change one of them. on_error: fail (the default) fails the statement with an error that names the capture; skip records the row in postrider.capture_failures and lets the statement pass. replicated also captures what logical replication applies. name tells several captures of a table apart (default: the type); a second call with the same table and name replaces the first. Returns the name.
 
-Not captured: TRUNCATE, which has no rows, and what a session writes under session_replication_role = replica, unless replicated. Children added to an inheritance parent later are captured after another call; partitions at once.
+Not captured: TRUNCATE, which has no rows, and what a session writes under session_replication_role = replica, unless replicated. Children added to an inheritance parent later are captured after another call; partitions at once. A captured table that becomes a partition or a child itself needs another call too, or what is written through the other one is not captured; postrider doctor finds it. The type of a column that an expression names cannot be changed: call uncapture, change it, and capture again.
 
 Attaching locks the table against writers from then until the transaction ends, so call it in a transaction of its own. It waits for the lock 200 ms at a time, up to 40 times, so that writers never queue behind it for longer; locks the transaction already holds stay held meanwhile.';
 
@@ -1618,6 +1618,34 @@ end $_$;
 --
 
 COMMENT ON FUNCTION postrider.check_signing_secret(secret text) IS 'Internal: Raises an error unless it is a signing secret, sealed or not.';
+
+
+--
+-- Name: check_size(postrider.webhook_queue); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.check_size(queued postrider.webhook_queue) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  most bigint;
+begin
+  if octet_length(queued.payload) <= 1048576 then return; end if;
+  select l.payload_bytes_max into most from postrider.limits l;
+  if octet_length(queued.payload) > most then
+    raise exception using errcode = 'program_limit_exceeded', constraint = 'webhook_queue_payload_is_limited', schema = 'postrider', table = 'webhook_queue',
+      message = format('postrider: the payload of a delivery for %L is %s bytes, more than the limit of %s', queued.instance_name, octet_length(queued.payload), most),
+      hint = 'Send a URL in place of the content, or raise limits.payload_bytes_max (POSTRIDER_LIMITS__PAYLOAD_BYTES_MAX) and start Postrider anew.';
+  end if;
+end $$;
+
+
+--
+-- Name: FUNCTION check_size(queued postrider.webhook_queue); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.check_size(queued postrider.webhook_queue) IS 'Internal: Raises an error that names the limit which the payload of a row is over.';
 
 
 --
@@ -3292,8 +3320,11 @@ CREATE FUNCTION postrider.recount_queue() RETURNS void
 begin
   -- In the order in which TRUNCATE takes them.
   lock table postrider.webhook_queue in access share mode;
-  -- One statement sees one snapshot: the count and the snapshot it stands for belong together.
   perform from postrider.queue_depth_snapshot for update;
+  -- The rows that these tell of are there, and are counted. Later they would be counted again: those of this transaction, and
+  -- those that a dump brought from a cluster whose transactions are still to come here.
+  delete from postrider.queue_changes;
+  -- One statement sees one snapshot: the count and the snapshot it stands for belong together.
   with counted as materialized (
     select q.channel, q.status, count(*) as rows from postrider.webhook_queue q group by q.channel, q.status
   ), zeroed as (
@@ -3304,7 +3335,8 @@ begin
     where not exists (select from postrider.queue_depth d where (d.channel, d.status) = (c.channel, c.status))
   )
   -- What went round the triggers may be due since whenever.
-  update postrider.queue_depth_snapshot set snap = pg_current_snapshot(), at = now(), queued_since = '-infinity', queued_count = queued_count + 1;
+  update postrider.queue_depth_snapshot set snap = pg_current_snapshot(), at = now(), queued_since = '-infinity', queued_count = queued_count + 1
+    , forgotten_below = least(forgotten_below, pg_snapshot_xmin(pg_current_snapshot()));
 end $$;
 
 
@@ -3462,6 +3494,8 @@ CREATE FUNCTION postrider.row_changed_by_hand() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
+  -- Not what was there before the limit was lowered: it is not to be in the way of a corrected URL.
+  if octet_length(new.payload) > octet_length(old.payload) then perform postrider.check_size(new); end if;
   if new.endpoint_id is null then perform postrider.check_row(new); end if;
   new.target := coalesce(new.endpoint_id, -1 - (hashtextextended(new.instance_name || chr(31) || new.url, 0) & 4611686018427387903));
   new.lane := hashint8(new.target) & 63;
@@ -3492,7 +3526,7 @@ CREATE FUNCTION postrider.row_inserted_by_hand() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  perform postrider.check_row(new), postrider.check_state(new);
+  perform postrider.check_size(new), postrider.check_row(new), postrider.check_state(new);
   new.target := coalesce(new.endpoint_id, -1 - (hashtextextended(new.instance_name || chr(31) || new.url, 0) & 4611686018427387903));
   new.lane := hashint8(new.target) & 63;
   insert into postrider.queue_changes (channel, status, change, due_from) values (new.channel, new.status, 1, least(new.next_retry_at, now()));
@@ -4199,14 +4233,16 @@ CREATE VIEW postrider.capture_failures WITH (security_barrier='true') AS
     l.message,
     l."row"
    FROM postrider.capture_failure_log l
-  WHERE (has_table_privilege('postrider.capture_failure_log'::text, 'select'::text) OR has_table_privilege((l.relation)::oid, 'select'::text));
+  WHERE (has_table_privilege('postrider.capture_failure_log'::text, 'select'::text) OR (has_table_privilege((l.relation)::oid, 'select'::text) AND (NOT COALESCE(( SELECT row_security_active(c.oid) AS row_security_active
+           FROM pg_class c
+          WHERE (c.oid = (l.relation)::oid)), true))));
 
 
 --
 -- Name: VIEW capture_failures; Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON VIEW postrider.capture_failures IS 'What captures with on_error => ''skip'' could not make events of. A role sees the rows of tables it may read; operators see all.';
+COMMENT ON VIEW postrider.capture_failures IS 'What captures with on_error => ''skip'' could not make events of. A role sees the rows of tables it may read whole, which is none where row-level security is in its way; operators see all.';
 
 
 --
@@ -7078,7 +7114,7 @@ CREATE TRIGGER queue_shrank AFTER DELETE ON postrider.webhook_queue REFERENCING 
 -- Name: webhook_queue row_changed_by_hand; Type: TRIGGER; Schema: postrider; Owner: -
 --
 
-CREATE TRIGGER row_changed_by_hand BEFORE UPDATE OF instance_name, channel, url, auth_header, endpoint_id, event_id, event_nonce ON postrider.webhook_queue FOR EACH ROW WHEN (((new.endpoint_id IS NULL) OR (new.endpoint_id IS DISTINCT FROM old.endpoint_id))) EXECUTE FUNCTION postrider.row_changed_by_hand();
+CREATE TRIGGER row_changed_by_hand BEFORE UPDATE OF instance_name, channel, url, payload, auth_header, endpoint_id, event_id, event_nonce ON postrider.webhook_queue FOR EACH ROW WHEN (((new.endpoint_id IS NULL) OR (new.endpoint_id IS DISTINCT FROM old.endpoint_id) OR (octet_length(new.payload) > GREATEST(octet_length(old.payload), 1048576)))) EXECUTE FUNCTION postrider.row_changed_by_hand();
 
 
 --
