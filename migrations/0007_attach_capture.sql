@@ -618,7 +618,8 @@ begin
   if table_row.nspname in ('pg_catalog', 'information_schema', 'pg_toast') then
     perform postrider.bad_capture('relation', format('%s is a system table', relation), 'Postgres allows no triggers there.');
   elsif table_row.nspname = 'postrider' then
-    perform postrider.bad_capture('relation', format('%s is Postrider''s own', relation), 'Its events would make events.');
+    perform postrider.bad_capture('relation', format('%s is Postrider''s own', relation)
+      , 'Its events would make events. A table of yours got there because your role is called as the schema: alter table … set schema public, and set search_path.');
   elsif table_row.relkind in ('v', 'm') then
     perform postrider.bad_capture('relation', format('%s is a view', relation), 'Capture the tables it reads from.');
   elsif table_row.relkind = 'f' then

@@ -7,9 +7,13 @@ use anyhow::Context;
 use secrecy::ExposeSecret;
 use tokio::time::{Instant, sleep};
 
+use crate::causes::Causes;
 use crate::config::Config;
 use crate::db::embedded::{self, Cluster};
 use crate::db::{ConnectOptions, Database, Line, Purpose, Route};
+
+/// Between two tries to start our own Postgres again.
+const RESTART_PAUSE: Duration = Duration::from_secs(2);
 
 /// Where the database is, and what has to be kept alive for it.
 #[derive(Debug)]
@@ -74,6 +78,29 @@ impl Source {
             }
             Err(error) => Err(error)
                 .context("starting the private Postgres (set DATABASE_URL to use another one)"),
+        }
+    }
+
+    /// Starts our own Postgres again whenever it has ended by itself. Never answers.
+    pub async fn keep_up(&mut self, config: &Config) {
+        let Some(cluster) = &self.cluster else {
+            return std::future::pending().await;
+        };
+        cluster.exited().await;
+        loop {
+            tracing::error!("the private Postgres has ended: starting it again");
+            // It holds the lock on its directory.
+            self.cluster = None;
+            match Cluster::start(options(config)).await {
+                Ok(cluster) => {
+                    tracing::info!("private Postgres is up again");
+                    self.cluster.insert(cluster).exited().await;
+                }
+                Err(error) => {
+                    tracing::error!(error = %Causes(&error), "the private Postgres does not start");
+                    sleep(RESTART_PAUSE).await;
+                }
+            }
         }
     }
 

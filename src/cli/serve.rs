@@ -36,7 +36,7 @@ pub(super) async fn run_roles(globals: &Globals, roles: &[Role]) -> anyhow::Resu
     }
     // Met at the very end: between the conditions of two parts the process must not look ready.
     let started = app.readiness.condition("process", "starting");
-    let source = Source::open(&app.config).await?;
+    let mut source = Source::open(&app.config).await?;
     Roles::new(&app, source.route.clone()).start(roles).await?;
     if let Some(cluster) = &source.cluster
         && roles.contains(&Role::Api)
@@ -47,7 +47,11 @@ pub(super) async fn run_roles(globals: &Globals, roles: &[Role]) -> anyhow::Resu
         database.close().await;
     }
     started.met();
-    let ending = app.run().await;
+    let config = app.config.clone();
+    let ending = tokio::select! {
+        ending = app.run() => ending,
+        () = source.keep_up(&config) => unreachable!("it never answers"),
+    };
     source.close().await;
     Ok(ending.into())
 }

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
+use tracing_subscriber::filter::LevelFilter;
 
 use super::check::Check;
 
@@ -28,7 +29,19 @@ pub enum Format {
 impl Log {
     /// Limits.
     pub(super) fn check(&self, check: &mut Check<'_>) {
-        let usable = self.level.parse::<tracing_subscriber::EnvFilter>().is_ok();
+        // A lone word that is no level would be a module's name, and nothing but that module would be logged.
+        let is_a_word = |directive: &str| {
+            directive
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "_:-".contains(c))
+        };
+        let usable = self.level.parse::<tracing_subscriber::EnvFilter>().is_ok()
+            && self
+                .level
+                .split(',')
+                .map(str::trim)
+                .filter(|directive| is_a_word(directive))
+                .all(|directive| directive.is_empty() || directive.parse::<LevelFilter>().is_ok());
         check.require(
             usable,
             "log.level",

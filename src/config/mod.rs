@@ -316,6 +316,14 @@ mod tests {
             &[],
             "postrider.toml: log.format: expected text or json",
         );
+        // It would be taken for a module, and nothing logged but that.
+        for level in ["verbose", "info,sqlx"] {
+            fails(
+                &format!("[log]\nlevel = '{level}'"),
+                &[],
+                "postrider.toml: log.level: expected error, warn, info, debug or trace, or info,postrider::delivery=debug",
+            );
+        }
     }
 
     #[test]

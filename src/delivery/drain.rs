@@ -66,5 +66,13 @@ pub(super) async fn drain(
             ),
         }
     }
-    tokio::select! { () = dispatch.wait_until_idle() => {}, () = hard.cancelled() => {} }
+    tokio::select! {
+        () = dispatch.wait_until_idle() => {}
+        () = hard.cancelled() => {
+            let deliveries = dispatch.in_flight_count();
+            if deliveries > 0 {
+                tracing::warn!(deliveries, "given up while they were in flight; they are made again when their leases have expired");
+            }
+        }
+    }
 }

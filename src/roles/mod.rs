@@ -83,6 +83,7 @@ impl<'a> Roles<'a> {
                 "no encryption key: secrets rest in plain in the database; set ENCRYPTION_KEY (openssl rand -base64 32)"
             );
         }
+        self.warn_of_sealed(&keyring).await;
         let doorbell = Doorbell::new(
             self.route.options.clone(),
             self.doorbell_settings(),
@@ -103,6 +104,21 @@ impl<'a> Roles<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Says which secrets no key opens: what needs them would fail at night.
+    async fn warn_of_sealed(&self, keyring: &Keyring) {
+        let database = Database::open(self.route.clone(), Purpose::Command, 1);
+        for secrets in database.doctor_secrets().await.into_iter().flatten() {
+            let opened = secrets.text.as_deref().map(|text| keyring.open(text));
+            if let Some(Err(error)) = opened {
+                tracing::error!(
+                    %error, secrets = secrets.rows, place = secrets.place,
+                    "sealed secrets cannot be opened; set ENCRYPTION_KEY to the key that sealed them, or add it to ENCRYPTION_KEY_OLD"
+                );
+            }
+        }
+        database.close().await;
     }
 
     /// What functions in the database go by. Another process may have said something else: the last to start is right.

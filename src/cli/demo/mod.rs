@@ -131,11 +131,16 @@ async fn show(
         // Received below, unless the process had to be ended by force.
         let _ = sender.send((story, outcome));
     });
-    let ending = app.run().await;
+    let ending = tokio::select! {
+        ending = app.run() => ending,
+        () = cluster.exited() => anyhow::bail!("the demo's Postgres has ended"),
+    };
     let (mut story, outcome) = told.await.context("the demo was ended by force")?;
     let agreed = match outcome? {
         Told::Whole { agreed } if once => agreed,
-        _ => serving::farewell(&mut story).await?,
+        Told::Whole { .. } => serving::farewell(&mut story).await?,
+        // What was asked for was the story's end.
+        Told::InPart => serving::farewell(&mut story).await? && !once,
     };
     story.stage.close().await;
     Ok(if agreed && ending != Ending::Failed {

@@ -66,6 +66,6 @@ async fn progress(story: &mut Story, latencies: &VecDeque<Duration>) -> anyhow::
 pub(super) async fn farewell(story: &mut Story) -> anyhow::Result<bool> {
     story
         .report
-        .heading("Stopped: what was in flight has been finished. Everything since the start:")?;
+        .heading("Stopped. Everything since the start:")?;
     story.agree(Moment::Stopped).await
 }

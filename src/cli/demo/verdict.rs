@@ -40,7 +40,11 @@ impl Story {
         comparison.differences.extend(no_events);
         self.tell_comparison(&comparison)?;
         if comparison.differences.is_empty() {
-            let same = "The same: every delivery, every body byte for byte, every signature.";
+            let same = if comparison.waiting > 0 {
+                "No difference so far; what is pending would have been delivered."
+            } else {
+                "The same: every delivery, every body byte for byte, every signature."
+            };
             let same = self.report.looking(Look::Good, same);
             self.report.line(&format!("  {same}"))?;
             return Ok(true);

@@ -46,8 +46,10 @@ impl Arguments {
         session.database.remove_test(delivery).await?;
         let Some(attempt) = attempt else {
             bail!(
-                "nobody attempted it within {} s\nhint: is a worker running (`postrider serve`)? `postrider doctor` looks closer; an open breaker waits too",
-                self.wait_s
+                "nobody attempted it within {} s\nhint: is a worker running (`postrider serve`)? `postrider doctor` looks closer. An endpoint that has failed \
+                 is left alone for a while: `postrider endpoint enable {}` has it tried at once",
+                self.wait_s,
+                endpoint.id
             );
         };
         let delivered = attempt.outcome == "delivered";

@@ -161,18 +161,28 @@ impl Cluster {
         self.server.exited().await;
     }
 
-    /// Makes our database, once.
+    /// Makes our database, once. What its user makes there is to be in `public`: by default a schema that is called as the role
+    /// comes first, and that is the one of our own tables.
     async fn create_database(&self) -> Result<(), Error> {
         let administration = self.connect_options().database("postgres");
         let mut connection = administration.connect().await?;
-        let exists: bool =
-            sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
-                .bind(DATABASE)
-                .fetch_one(&mut connection)
-                .await?;
+        let (exists, is_set): (bool, bool) = sqlx::query_as(
+            "select count(database.oid) > 0, count(setting.setdatabase) > 0
+             from pg_database database left join pg_db_role_setting setting on setting.setdatabase = database.oid and setting.setrole = 0
+             where database.datname = $1",
+        )
+        .bind(DATABASE)
+        .fetch_one(&mut connection)
+        .await?;
         if !exists {
             let create = AssertSqlSafe(format!("create database {DATABASE}"));
             sqlx::raw_sql(create).execute(&mut connection).await?;
+        }
+        if !is_set {
+            let set = AssertSqlSafe(format!(
+                "alter database {DATABASE} set search_path = public"
+            ));
+            sqlx::raw_sql(set).execute(&mut connection).await?;
         }
         connection.close().await?;
         Ok(())

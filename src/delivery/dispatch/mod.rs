@@ -279,6 +279,11 @@ impl Dispatch {
         }
     }
 
+    /// How many are in flight.
+    pub(super) fn in_flight_count(&self) -> u32 {
+        self.lock().in_flight
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // The lock is held for pure bookkeeping only; a panic inside it cannot leave it half done in a way that matters.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

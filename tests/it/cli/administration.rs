@@ -458,10 +458,17 @@ async fn dead_letters_are_listed_and_requeued_and_events_replayed() {
 
     let unsaid = program.run(&["queue", "requeue"]).await.complaint();
     assert!(unsaid.contains("say which"), "{unsaid}");
+    let unknown = program
+        .run(&["queue", "requeue", "--instance", "other"])
+        .await
+        .complaint();
+    assert!(
+        unknown.contains("there is no instance 'other'"),
+        "{unknown}"
+    );
     let id = dead[0]["id"].to_string();
     for (arguments, requeued) in [
         (&["queue", "requeue", "--id", &id][..], 1),
-        (&["queue", "requeue", "--instance", "other"], 0),
         (&["queue", "requeue", "--all", "--error-like", "%404%"], 0),
         (&["endpoint", "requeue", "shop/default", "--since", "1h"], 2),
     ] {

@@ -235,13 +235,32 @@ async fn when_it_is_killed_its_postgres_ends_and_the_next_one_removes_its_data()
         .set_modified(long_ago)
         .unwrap();
 
-    // The next one is interrupted in the midst of its story, and ends well all the same.
-    let mut next = Demo::start(postrider(place.path(), &["demo"]), place.path());
-    next.until("A table as the source");
-    assert!(!left.exists());
-    next.signal(Signal::SIGINT);
-    let (status, said) = next.end();
-    assert_eq!(status.code(), Some(0), "{said}");
+    // The next ones are interrupted in the midst of their story, and end well all the same: only that is no answer to whether
+    // everything arrives.
+    for (arguments, expected) in [(&["demo"][..], 0), (&["demo", "--once"], 1)] {
+        let mut next = Demo::start(postrider(place.path(), arguments), place.path());
+        next.until("A table as the source");
+        assert!(!left.exists());
+        next.signal(Signal::SIGINT);
+        let (status, said) = next.end();
+        assert_eq!(status.code(), Some(expected), "{said}");
+        assert!(
+            !said.contains("still pending") || !said.contains(SAME),
+            "{said}"
+        );
+        assert_eq!(left_in(place.path()), Vec::<PathBuf>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_demo_whose_postgres_dies_says_so_and_fails() {
+    let place = place();
+    let mut demo = Demo::start(postrider(place.path(), &["demo"]), place.path());
+    demo.until("A table as the source");
+    let (server, _) = postgres(place.path());
+    kill(Pid::from_raw(server.cast_signed()), Signal::SIGKILL).unwrap();
+    let (status, said) = demo.end();
+    assert_eq!(status.code(), Some(1), "{said}");
     assert_eq!(left_in(place.path()), Vec::<PathBuf>::new());
 }
 

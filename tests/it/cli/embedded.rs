@@ -2,7 +2,12 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::program::Program;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
+
+use super::program::{Program, poll};
 use crate::support::skip::skipped;
 
 #[tokio::test]
@@ -89,4 +94,57 @@ async fn commands_that_administer_make_no_database_and_say_what_to_set() {
         );
         assert!(!directory.exists(), "{command:?} made something");
     }
+}
+
+#[tokio::test]
+async fn a_private_postgres_that_dies_under_serve_is_started_again() {
+    let directory = crate::support::postgres::own_directory().join("cli-embedded-killed");
+    let program = Program::alone()
+        .variable(
+            "POSTRIDER_DATABASE__EMBEDDED__DATA_DIR",
+            directory.to_str().unwrap(),
+        )
+        .variable("PATH", &std::env::var("PATH").unwrap_or_default());
+    let made = program.run(&["migrate"]).await;
+    if made.errors.contains("no PostgreSQL") {
+        return skipped("there is no PostgreSQL here");
+    }
+    made.ok();
+    let serving = program.serve().await;
+    serving.until_ready().await;
+    let server = || {
+        let file = std::fs::read_to_string(directory.join("cluster/postmaster.pid"));
+        file.ok()?.lines().next()?.parse().ok()
+    };
+    for _ in 0..2 {
+        let before: i32 = server().unwrap();
+        kill(Pid::from_raw(before), Signal::SIGKILL).unwrap();
+        poll("another one", async || {
+            server().is_some_and(|server: i32| server != before)
+        })
+        .await;
+        serving.until_ready().await;
+    }
+    assert_eq!(
+        serving
+            .logged("the private Postgres has ended: starting it again")
+            .len(),
+        2
+    );
+    program.run(&["instance", "create", "shop"]).await.ok();
+    // What its user makes is not taken for ours.
+    let mut connection = PgConnectOptions::new_without_pgpass()
+        .socket(directory.join("socket"))
+        .port(5432)
+        .username("postrider")
+        .database("postrider")
+        .connect()
+        .await
+        .unwrap();
+    sqlx::raw_sql("create table orders (id int); select postrider.capture('orders', type => 'order.made', instance => '''shop''')")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    serving.stop().await;
 }

@@ -230,6 +230,7 @@ async fn bad_arguments_are_answered_with_what_is_wrong_and_leave_nothing_behind(
 #[tokio::test]
 async fn arguments_that_would_silently_mean_something_else_are_refused() {
     let app = TestApp::start().await;
+    let _shop = app.endpoint("shop").create().await;
     for (call, message) in [
         (
             "emit_many('[{\"instance\": \"shop\", \"type\": \"a\", \"data\": {}, \"idempotencyKey\": \"x\"}]')",
@@ -250,6 +251,17 @@ async fn arguments_that_would_silently_mean_something_else_are_refused() {
         (
             "set_endpoint_state(7, 'resting')",
             "'resting' is no state of an endpoint",
+        ),
+        ("requeue('bank')", "there is no instance 'bank'"),
+        ("requeue(endpoint => 7)", "there is no endpoint 7"),
+        ("requeue(ids => '{7,8}')", "there is no delivery 7, 8"),
+        (
+            "requeue(since => '2026-02-01', until => '2026-01-01')",
+            "is not after since",
+        ),
+        (
+            "replay((select min(id) from postrider.endpoints), since => '2026-02-01', until => '2026-01-01')",
+            "is not after since",
         ),
     ] {
         refused(&app, &format!("select postrider.{call}"), message).await;

@@ -1297,7 +1297,8 @@ begin
   if table_row.nspname in ('pg_catalog', 'information_schema', 'pg_toast') then
     perform postrider.bad_capture('relation', format('%s is a system table', relation), 'Postgres allows no triggers there.');
   elsif table_row.nspname = 'postrider' then
-    perform postrider.bad_capture('relation', format('%s is Postrider''s own', relation), 'Its events would make events.');
+    perform postrider.bad_capture('relation', format('%s is Postrider''s own', relation)
+      , 'Its events would make events. A table of yours got there because your role is called as the schema: alter table … set schema public, and set search_path.');
   elsif table_row.relkind in ('v', 'm') then
     perform postrider.bad_capture('relation', format('%s is a view', relation), 'Capture the tables it reads from.');
   elsif table_row.relkind = 'f' then
@@ -2398,6 +2399,27 @@ COMMENT ON FUNCTION postrider.endpoint_changed() IS 'Trigger: a changed endpoint
 
 
 --
+-- Name: endpoint_missing(bigint); Type: FUNCTION; Schema: postrider; Owner: -
+--
+
+CREATE FUNCTION postrider.endpoint_missing(endpoint bigint) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  raise exception using errcode = 'no_data_found', message = format('postrider: there is no endpoint %s', endpoint),
+    hint = 'select id, instance, label from postrider.endpoint_list';
+end $$;
+
+
+--
+-- Name: FUNCTION endpoint_missing(endpoint bigint); Type: COMMENT; Schema: postrider; Owner: -
+--
+
+COMMENT ON FUNCTION postrider.endpoint_missing(endpoint bigint) IS 'Internal: Raises the error for an unknown endpoint.';
+
+
+--
 -- Name: endpoint_of(text, text); Type: FUNCTION; Schema: postrider; Owner: -
 --
 
@@ -3163,10 +3185,7 @@ begin
   from postrider.endpoints e join postrider.instances i on i.id = e.instance_id
   where e.id = endpoint
   returning id into queued;
-  if queued is null then
-    raise exception using errcode = 'no_data_found', message = format('postrider: there is no endpoint %s', endpoint),
-      hint = 'select id, instance, label from postrider.endpoint_list';
-  end if;
+  if queued is null then perform postrider.endpoint_missing(endpoint); end if;
   return queued;
 end $$;
 
@@ -3359,15 +3378,15 @@ declare
   first bigint;
   queued bigint;
 begin
-  if not exists (select from postrider.endpoints e where e.id = endpoint) then
-    raise exception using errcode = 'no_data_found', message = format('postrider: there is no endpoint %s', endpoint),
-      hint = 'select id, instance, label from postrider.endpoint_list';
-  end if;
+  if not exists (select from postrider.endpoints e where e.id = endpoint) then perform postrider.endpoint_missing(endpoint); end if;
   if exists (select from postrider.endpoints e where e.id = endpoint and e.channel <> 'webhook') then
     raise exception using errcode = 'feature_not_supported', message = format('postrider: endpoint %s has no deliveries to replay', endpoint), hint = 'Only webhooks take rows of the queue.';
   end if;
   if since is null then
     raise exception using errcode = 'null_value_not_allowed', message = 'postrider.replay: since is null', hint = 'Say from when, for example now() - interval ''1 hour''.';
+  end if;
+  if until <= since then
+    raise exception using errcode = 'invalid_parameter_value', message = format('postrider.replay: until (%s) is not after since (%s)', until, since), hint = 'What happened from since on, and before until, is queued again.';
   end if;
   first := postrider.events_since(since);
   insert into postrider.webhook_queue (instance_name, url, payload, event_type, max_attempts, channel, endpoint_id, event_id, event_nonce, event_at, target, lane)
@@ -3421,7 +3440,22 @@ begin
       and (requeue.error_like is null or q.last_error like requeue.error_like);
   end if;
   get diagnostics moved = row_count;
-  return moved;
+  if moved > 0 then return moved; end if;
+  -- Nothing, because of a name or a number that does not exist?
+  if instance is not null and not exists (select from postrider.instances i where i.name = instance) then
+    perform postrider.instance_missing(instance);
+  end if;
+  if endpoint is not null and not exists (select from postrider.endpoints e where e.id = endpoint) then
+    perform postrider.endpoint_missing(endpoint);
+  end if;
+  if ids <> '{}' and not exists (select from postrider.webhook_queue q where q.id = any (ids)) then
+    raise exception using errcode = 'no_data_found', message = format('postrider.requeue: there is no delivery %s', array_to_string(ids, ', ')),
+      hint = 'See postrider.dead_letters; delivered ones are removed after their retention.';
+  end if;
+  if until <= since then
+    raise exception using errcode = 'invalid_parameter_value', message = format('postrider.requeue: until (%s) is not after since (%s)', until, since), hint = 'What failed from since on, and before until, is re-queued.';
+  end if;
+  return 0;
 end $$;
 
 
@@ -3465,10 +3499,7 @@ CREATE FUNCTION postrider.rotate_signing_secret(endpoint bigint, secret text) RE
     AS $$
 begin
   perform postrider.check_signing_secret(secret);
-  if not exists (select from postrider.endpoints e where e.id = endpoint) then
-    raise exception using errcode = 'no_data_found', message = format('postrider: there is no endpoint %s', endpoint),
-      hint = 'select id, instance, label from postrider.endpoint_list';
-  end if;
+  if not exists (select from postrider.endpoints e where e.id = endpoint) then perform postrider.endpoint_missing(endpoint); end if;
   update postrider.signing_secrets k set expires_at = now() + interval '24 hours'
   where k.endpoint_id = rotate_signing_secret.endpoint and k.expires_at is null and k.secret <> rotate_signing_secret.secret;
   insert into postrider.signing_secrets (endpoint_id, secret)
@@ -3669,7 +3700,7 @@ begin
     returning id into made;
   exception when check_violation or not_null_violation then
     raise exception using errcode = 'invalid_parameter_value', message = format('postrider: endpoint %L of instance %L cannot be set: %s', label, instance, sqlerrm),
-      hint = 'url is http or https, at most 2048 characters; label is 1 to 50 letters, digits, underscores or dashes; channel is webhook, websocket, rabbitmq, sqs or pusher; dialect is postrider, ryze, evolution, codechat or vzaps; timeout_ms is 1000 to 60000.';
+      hint = 'url is http or https, at most 2048 characters; label is 1 to 50 letters, digits, underscores or dashes; channel is webhook, websocket, rabbitmq, sqs or pusher; dialect is postrider, ryze, evolution, codechat or vzaps; max_attempts is 1 to 1000; timeout_ms is 1000 to 60000; max_in_flight is 1 to 10000.';
   end;
   if signing_secret = '' then
     delete from postrider.signing_secrets k where k.endpoint_id = made;
@@ -3701,9 +3732,7 @@ begin
       hint = 'There are enabled, paused and disabled.';
   end if;
   update postrider.endpoints e set state = set_endpoint_state.state, state_reason = set_endpoint_state.reason where e.id = endpoint;
-  if not found then
-    raise exception using errcode = 'no_data_found', message = format('postrider: there is no endpoint %s', endpoint);
-  end if;
+  if not found then perform postrider.endpoint_missing(endpoint); end if;
   if state = 'enabled' then
     update postrider.endpoint_health h set failing_since = null, alerted_percent = 0 where h.endpoint_id = endpoint;
     perform postrider.ring();
