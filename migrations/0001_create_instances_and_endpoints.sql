@@ -165,7 +165,7 @@ comment on column postrider.endpoint_health.endpoint_id is 'The endpoint.';
 comment on column postrider.endpoint_health.failing_since is 'The first failure since its last success; null while it answers.';
 comment on column postrider.endpoint_health.last_failure_at is 'The last failure recorded.';
 comment on column postrider.endpoint_health.last_error is 'What that failure said.';
-comment on column postrider.endpoint_health.held_since is 'Since when rows of a paused or disabled endpoint are set aside; maintenance releases them when it is enabled.';
+comment on column postrider.endpoint_health.held_since is 'When rows of a paused or disabled endpoint were last set aside; maintenance releases them when it is enabled.';
 comment on column postrider.endpoint_health.alerted_percent is 'How much of the way to auto-disable has been reported.';
 
 -- A change of any part an attempt is made from raises the version, so that a worker never uses a stale copy.

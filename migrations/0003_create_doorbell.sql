@@ -140,7 +140,7 @@ begin
 end $$;
 comment on function postrider.row_changed_by_hand() is 'Trigger: checks a row whose destination is changed, and gives it the lane of the new one.';
 create trigger row_changed_by_hand before update of instance_name, channel, url, payload, auth_header, endpoint_id, event_id, event_nonce on postrider.webhook_queue
-  for each row when (new.endpoint_id is null or new.endpoint_id is distinct from old.endpoint_id 
+  for each row when (new.endpoint_id is null or new.endpoint_id is distinct from old.endpoint_id
     or octet_length(new.payload) > greatest(octet_length(old.payload), 1048576))
   execute function postrider.row_changed_by_hand();
 

@@ -91,16 +91,18 @@ impl Source {
             tracing::error!("the private Postgres has ended: starting it again");
             // It holds the lock on its directory.
             self.cluster = None;
-            match Cluster::start(options(config)).await {
-                Ok(cluster) => {
-                    tracing::info!("private Postgres is up again");
-                    self.cluster.insert(cluster).exited().await;
+            sleep(RESTART_PAUSE).await;
+            let cluster = loop {
+                match start_again(config).await {
+                    Ok(cluster) => break cluster,
+                    Err(error) => {
+                        tracing::error!(error = %Causes(&error), "the private Postgres does not start; trying on");
+                        sleep(RESTART_PAUSE).await;
+                    }
                 }
-                Err(error) => {
-                    tracing::error!(error = %Causes(&error), "the private Postgres does not start");
-                    sleep(RESTART_PAUSE).await;
-                }
-            }
+            };
+            tracing::info!("private Postgres is up again");
+            self.cluster.insert(cluster).exited().await;
         }
     }
 
@@ -159,6 +161,15 @@ async fn until_up(options: &ConnectOptions) -> anyhow::Result<()> {
     }
     database.close().await;
     Ok(())
+}
+
+/// Starts our own Postgres over the data that it had. Where that has gone, with a volume for one, an empty one would only hide it.
+async fn start_again(config: &Config) -> Result<Cluster, embedded::Error> {
+    let (data_dir, is_there) = Cluster::find(config.database.embedded.data_dir.as_deref())?;
+    if !is_there {
+        return Err(embedded::Error::Vanished { data_dir });
+    }
+    Cluster::start(options(config)).await
 }
 
 /// What the configuration says of our own Postgres.

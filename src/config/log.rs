@@ -29,19 +29,15 @@ pub enum Format {
 impl Log {
     /// Limits.
     pub(super) fn check(&self, check: &mut Check<'_>) {
-        // A lone word that is no level would be a module's name, and nothing but that module would be logged.
-        let is_a_word = |directive: &str| {
-            directive
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "_:-".contains(c))
+        // A lone word that is no level is a module's name, and nothing but that module would be logged.
+        let says_something = |directive: &str| {
+            directive.contains(['=', '['])
+                || directive.starts_with("postrider")
+                || directive.parse::<LevelFilter>().is_ok()
         };
         let usable = self.level.parse::<tracing_subscriber::EnvFilter>().is_ok()
-            && self
-                .level
-                .split(',')
-                .map(str::trim)
-                .filter(|directive| is_a_word(directive))
-                .all(|directive| directive.is_empty() || directive.parse::<LevelFilter>().is_ok());
+            && (self.level.trim().is_empty()
+                || self.level.split(',').map(str::trim).any(says_something));
         check.require(
             usable,
             "log.level",

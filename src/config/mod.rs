@@ -317,7 +317,7 @@ mod tests {
             "postrider.toml: log.format: expected text or json",
         );
         // It would be taken for a module, and nothing logged but that.
-        for level in ["verbose", "info,sqlx"] {
+        for level in ["verbose", "warning,sqlx"] {
             fails(
                 &format!("[log]\nlevel = '{level}'"),
                 &[],

@@ -16,7 +16,7 @@ const NOTE_FAILURE: &str =
     select endpoint.id, now(), now(), $2 from postrider.endpoints endpoint where endpoint.id = $1 for key share skip locked
     on conflict (endpoint_id) do update
       -- Whoever is sent something once a week has not failed all week.
-      set failing_since = case when health.last_failure_at < now() - interval '1 day' then now() else coalesce(health.failing_since, now()) end
+      set failing_since = case when health.last_failure_at < now() - interval '2 days' then now() else coalesce(health.failing_since, now()) end
         , last_failure_at = now(), last_error = excluded.last_error
     returning health.failing_since = now(), health.alerted_percent
       , extract(epoch from now() - health.failing_since)::double precision

@@ -18,8 +18,9 @@ use super::Error;
 /// The migrations, embedded.
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 /// What opens the transaction of one migration. No statement waits longer for a lock, and with it the application behind
-/// it; "already exists, skipping" is for those who write migrations.
-const BEGIN: &str = "begin
+/// it; "already exists, skipping" is for those who write migrations. Under another level one that waited for its turn would not see
+/// what was done meanwhile.
+const BEGIN: &str = "begin isolation level read committed
   ; set local lock_timeout = '2s'; set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0
   ; set local client_min_messages = warning";
 /// Where it is written down what has been applied. `create schema if not exists` wants the right to create also where it

@@ -86,6 +86,9 @@ impl Keeper {
     /// corrected endpoint does not wait for a probe.
     async fn forgive_changed(&mut self) -> Result<(), Error> {
         let suspended = self.dispatch.suspended();
+        // One that has failed again is set aside again.
+        self.releasing
+            .retain(|endpoint| suspended.iter().all(|(id, _)| id != endpoint));
         if suspended.is_empty() {
             return Ok(());
         }

@@ -1,12 +1,15 @@
 //! A worker as users run it: `postrider serve`, a process of its own, with the default configuration unless the environment
 //! says otherwise.
 
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use super::machine;
@@ -19,15 +22,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct WorkerProcess {
     child: Child,
+    /// Where it tells its metrics.
+    address: SocketAddr,
 }
 
 impl WorkerProcess {
     /// Starts one over the stage's database. Extra settings are variables such as `POSTRIDER_WORKER__IN_FLIGHT_MAX`.
     pub(super) fn start(stage: &Stage, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        // Free until somebody else takes it in this moment.
+        let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let child = Command::new("/proc/self/exe")
             .args(["serve", "--role", "worker"])
             .env("DATABASE_URL", &stage.url)
-            .env("POSTRIDER_HTTP__LISTEN", "127.0.0.1:0")
+            .env("POSTRIDER_HTTP__LISTEN", address.to_string())
             .env("POSTRIDER_EGRESS__ALLOW", "127.0.0.0/8")
             .env("POSTRIDER_LOG__LEVEL", "warn")
             .envs(settings.iter().copied())
@@ -36,7 +43,7 @@ impl WorkerProcess {
             .kill_on_drop(true)
             .spawn()
             .context("starting a worker")?;
-        Ok(Self { child })
+        Ok(Self { child, address })
     }
 
     /// Its process.
@@ -47,6 +54,22 @@ impl WorkerProcess {
     /// The most memory it has had.
     pub(super) fn resident_max_bytes(&self) -> u64 {
         machine::resident_max_bytes(self.pid()).unwrap_or(0)
+    }
+
+    /// How many leases of others it has seen expire; none while it cannot be asked.
+    pub(super) async fn expiries(&self) -> Option<u64> {
+        let mut stream = TcpStream::connect(self.address).await.ok()?;
+        let request = format!(
+            "GET /metrics HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
+            self.address
+        );
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut page = String::new();
+        stream.read_to_string(&mut page).await.ok()?;
+        page.lines()
+            .find_map(|line| line.strip_prefix("postrider_lease_expiries_total "))?
+            .parse()
+            .ok()
     }
 
     /// Fails when it has ended.

@@ -89,7 +89,7 @@ pub(super) fn captures(captures: &[Capture]) -> Vec<Finding> {
             findings.push(Finding::warning(
                 "captures",
                 format!("triggers of capture {name:?} on {relation} are disabled: what is written to it is no event"),
-                format!("alter table {relation} enable trigger user; or: select postrider.uncapture('{relation}');"),
+                format!("call postrider.capture('{relation}', …) again, as in postrider.captures; or: select postrider.uncapture('{relation}');"),
             ));
         }
         if let Some(parent) = attached_to {

@@ -154,6 +154,14 @@ pub enum Error {
         /// Where to read on.
         log: PathBuf,
     },
+    /// What it had written is not where it was.
+    #[error(
+        "{data_dir:?}, where the private Postgres has its data, has gone; is a volume missing?"
+    )]
+    Vanished {
+        /// Where it was.
+        data_dir: PathBuf,
+    },
     /// No way to install was open.
     #[error(
         "no PostgreSQL (14 to 18) was found on this machine, and none could be installed.\n{}\n{REMEDIES}",

@@ -151,13 +151,6 @@ async fn depth_does_not_depend_on_the_event_log() {
         ],
         &[EMIT, "truncate postrider.events, postrider.webhook_queue"],
         &[EMIT, "select postrider.recount_queue()", EMIT],
-        &[
-            "begin",
-            EMIT,
-            "select postrider.recount_queue()",
-            EMIT,
-            "commit",
-        ],
     ] {
         let mut connection = app.pool().acquire().await.unwrap();
         for statement in statements {
@@ -185,6 +178,27 @@ async fn truncate_leaves_no_depth_and_a_recount_mends_what_went_round_the_trigge
     app.sql("select postrider.recount_queue()").await;
     assert_eq!(app.count("pending").await, 10);
     app.assert_depth_is_exact().await;
+}
+
+#[tokio::test]
+async fn a_transaction_that_counts_anew_may_have_queued_before_and_go_on() {
+    let app = TestApp::start().await;
+    app.sql(ENDPOINTS).await;
+    for others in 0..3 {
+        let mut counting = app.pool().begin().await.unwrap();
+        for statement in [EMIT, "select postrider.recount_queue()", EMIT] {
+            // Later ones that end earlier.
+            for _ in 0..others {
+                app.sql("select pg_current_xact_id()").await;
+            }
+            sqlx::raw_sql(statement)
+                .execute(&mut *counting)
+                .await
+                .unwrap();
+        }
+        counting.commit().await.unwrap();
+        app.assert_depth_is_exact().await;
+    }
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ async fn our_statements_run_at_the_level_they_are_written_for_whatever_the_datab
             let options = app.options();
             let database = Database::open(Route { options, line }, purpose, 1);
             database.depth().await.unwrap();
-            let traces: i64 = sqlx::query_scalar("select count(*) from pg_locks where mode = 'SIReadLock' and pid is distinct from pg_backend_pid()")
+            let traces: i64 = sqlx::query_scalar("select count(*) from pg_locks where mode = 'SIReadLock' and database = (select oid from pg_database where datname = current_database()) and pid is distinct from pg_backend_pid()")
                 .fetch_one(&mut *open)
                 .await
                 .unwrap();

@@ -3354,8 +3354,15 @@ begin
     where not exists (select from postrider.queue_depth d where (d.channel, d.status) = (c.channel, c.status))
   )
   -- What went round the triggers may be due since whenever.
-  update postrider.queue_depth_snapshot set snap = pg_current_snapshot(), at = now(), queued_since = '-infinity', queued_count = queued_count + 1
-    , forgotten_below = least(forgotten_below, pg_snapshot_xmin(pg_current_snapshot()));
+  update postrider.queue_depth_snapshot set at = now(), queued_since = '-infinity', queued_count = queued_count + 1
+    , forgotten_below = least(forgotten_below, pg_snapshot_xmin(pg_current_snapshot()))
+    -- A snapshot does not name its own transaction among those under way. What this one queues from now on is still to be added.
+    , snap = (
+        select format('%s:%s:%s', pg_snapshot_xmin(s.present), pg_snapshot_xmax(s.present), (
+            select string_agg(u.xid::text, ',' order by u.xid)
+            from (select pg_snapshot_xip(s.present) union select pg_current_xact_id() where pg_current_xact_id() < pg_snapshot_xmax(s.present)) as u(xid)
+          ))::pg_snapshot
+        from (select pg_current_snapshot()) as s(present));
 end $$;
 
 
@@ -3441,11 +3448,14 @@ begin
   end if;
   get diagnostics moved = row_count;
   if moved > 0 then return moved; end if;
-  -- Nothing, because of a name or a number that does not exist?
-  if instance is not null and not exists (select from postrider.instances i where i.name = instance) then
+  -- Nothing, because of a name or a number that does not exist? Rows written by hand may name any instance, and those of an
+  -- endpoint outlive it.
+  if instance is not null and not exists (select from postrider.instances i where i.name = instance)
+     and not exists (select from postrider.webhook_queue q where q.instance_name = instance) then
     perform postrider.instance_missing(instance);
   end if;
-  if endpoint is not null and not exists (select from postrider.endpoints e where e.id = endpoint) then
+  if endpoint is not null and not exists (select from postrider.endpoints e where e.id = endpoint)
+     and not exists (select from postrider.webhook_queue q where q.endpoint_id = endpoint) then
     perform postrider.endpoint_missing(endpoint);
   end if;
   if ids <> '{}' and not exists (select from postrider.webhook_queue q where q.id = any (ids)) then
@@ -3463,7 +3473,7 @@ end $$;
 -- Name: FUNCTION requeue(instance text, endpoint bigint, ids bigint[], since timestamp with time zone, until timestamp with time zone, error_like text); Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON FUNCTION postrider.requeue(instance text, endpoint bigint, ids bigint[], since timestamp with time zone, until timestamp with time zone, error_like text) IS 'Gives dead letters a full new cycle of attempts, by filter or by id; by id also delivered ones are sent again. Returns how many.';
+COMMENT ON FUNCTION postrider.requeue(instance text, endpoint bigint, ids bigint[], since timestamp with time zone, until timestamp with time zone, error_like text) IS 'Gives dead letters a full new cycle of attempts, by filter or by id; by id also delivered ones are sent again. Returns how many; that an instance, endpoint or delivery does not exist is an error.';
 
 
 --
@@ -4989,7 +4999,7 @@ COMMENT ON COLUMN postrider.endpoint_health.alerted_percent IS 'How much of the 
 -- Name: COLUMN endpoint_health.held_since; Type: COMMENT; Schema: postrider; Owner: -
 --
 
-COMMENT ON COLUMN postrider.endpoint_health.held_since IS 'Since when rows of a paused or disabled endpoint are set aside; maintenance releases them when it is enabled.';
+COMMENT ON COLUMN postrider.endpoint_health.held_since IS 'When rows of a paused or disabled endpoint were last set aside; maintenance releases them when it is enabled.';
 
 
 --
