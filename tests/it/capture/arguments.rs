@@ -74,7 +74,7 @@ const BAD: [(&str, &str, &str); 22] = [
     ),
     (
         "'orders', type => 't', instance => 'new.acount'",
-        "instance: new.acount does not compile",
+        "instance: new.acount does not compile: public.orders has no such column",
         "new.name",
     ),
     (

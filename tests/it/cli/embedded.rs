@@ -1,6 +1,7 @@
 //! The same commands with no database configured: over the private Postgres, beside a running `serve` and without one.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -11,10 +12,10 @@ use super::program::{Program, poll};
 use crate::support::receiver::Receiver;
 use crate::support::skip::skipped;
 
-#[tokio::test]
-async fn commands_work_over_the_private_postgres_beside_a_serve_and_without_one() {
+/// The program with a private Postgres of that name, which it has made; none where there is no PostgreSQL.
+async fn private(name: &str) -> Option<(Program, PathBuf)> {
     // Not under the program's own directory: the server runs as another user where we are root.
-    let directory = crate::support::postgres::own_directory().join("cli-embedded");
+    let directory = crate::support::postgres::own_directory().join(name);
     let program = Program::alone()
         .variable(
             "POSTRIDER_DATABASE__EMBEDDED__DATA_DIR",
@@ -23,9 +24,18 @@ async fn commands_work_over_the_private_postgres_beside_a_serve_and_without_one(
         .variable("PATH", &std::env::var("PATH").unwrap_or_default());
     let made = program.run(&["migrate"]).await;
     if made.errors.contains("no PostgreSQL") {
-        return skipped("there is no PostgreSQL here");
+        skipped("there is no PostgreSQL here");
+        return None;
     }
     made.ok();
+    Some((program, directory))
+}
+
+#[tokio::test]
+async fn commands_work_over_the_private_postgres_beside_a_serve_and_without_one() {
+    let Some((program, directory)) = private("cli-embedded").await else {
+        return;
+    };
     let created = program.run(&["instance", "create", "shop"]).await;
     let told = "no database is named (DATABASE_URL); this is about the private one";
     assert_eq!(created.errors.matches(told).count(), 1, "{created:?}");
@@ -99,18 +109,9 @@ async fn commands_that_administer_make_no_database_and_say_what_to_set() {
 
 #[tokio::test]
 async fn a_private_postgres_that_dies_under_serve_is_started_again() {
-    let directory = crate::support::postgres::own_directory().join("cli-embedded-killed");
-    let program = Program::alone()
-        .variable(
-            "POSTRIDER_DATABASE__EMBEDDED__DATA_DIR",
-            directory.to_str().unwrap(),
-        )
-        .variable("PATH", &std::env::var("PATH").unwrap_or_default());
-    let made = program.run(&["migrate"]).await;
-    if made.errors.contains("no PostgreSQL") {
-        return skipped("there is no PostgreSQL here");
-    }
-    made.ok();
+    let Some((program, directory)) = private("cli-embedded-killed").await else {
+        return;
+    };
     let serving = program.serve().await;
     serving.until_ready().await;
     let server = || -> Option<i32> {

@@ -1743,6 +1743,8 @@ begin
 exception when syntax_error_or_access_rule_violation or data_exception or feature_not_supported or invalid_parameter_value then
   get stacked diagnostics state = returned_sqlstate, said = message_text, advice = pg_exception_hint;
   if said like 'postrider.capture: %' or state = '42501' then raise; end if;
+  -- What Postgres says of new.name where there is no column "name".
+  if said in ('missing FROM-clause entry for table "new"', 'missing FROM-clause entry for table "old"') then said := format('%s has no such column', relation); end if;
   perform postrider.bad_capture(argument, format('%s does not compile: %s', expression, said), concat_ws(' ', nullif(advice, '')
     , 'It is an SQL expression over new, old and operation: a column is new.name, a text literal has quotes of its own (''''''text''''''). What is not in pg_catalog, the table''s schema or the search_path is named with its schema, and so is what lies in a schema where everyone may create.'));
 end $_$;
