@@ -1,5 +1,6 @@
 //! Which Postgres: the one that was named, or a private one of our own.
 
+use std::convert::Infallible;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -81,8 +82,8 @@ impl Source {
         }
     }
 
-    /// Starts our own Postgres again whenever it has ended by itself. Never answers.
-    pub async fn keep_up(&mut self, config: &Config) {
+    /// Starts our own Postgres again whenever it has ended by itself.
+    pub async fn keep_up(&mut self, config: &Config) -> Infallible {
         let Some(cluster) = &self.cluster else {
             return std::future::pending().await;
         };

@@ -50,7 +50,7 @@ pub(super) async fn run_roles(globals: &Globals, roles: &[Role]) -> anyhow::Resu
     let config = app.config.clone();
     let ending = tokio::select! {
         ending = app.run() => ending,
-        () = source.keep_up(&config) => unreachable!("it never answers"),
+        never = source.keep_up(&config) => match never {},
     };
     source.close().await;
     Ok(ending.into())

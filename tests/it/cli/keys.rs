@@ -283,6 +283,8 @@ async fn what_no_key_opens_is_shown_encrypted_with_a_warning_that_names_no_secre
             serving.logged(warning).len() == warnings
         })
         .await;
+        let told_at_the_start = !serving.logged("sealed secrets cannot be opened").is_empty();
+        assert_eq!(told_at_the_start, key != KEY);
         assert_eq!(serving.logged(&stored).len(), 0);
         assert_eq!(serving.logged(account).len(), 0);
         serving.stop().await;

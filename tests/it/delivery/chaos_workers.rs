@@ -246,6 +246,8 @@ async fn a_second_signal_ends_a_drain_and_the_leases_do_the_rest() {
         .await;
         worker.signal(Signal::SIGTERM);
         worker.ended(Duration::from_secs(10)).await;
+        let log = worker.log();
+        assert!(log.contains("given up while they were in flight"), "{log}");
     }
     let held = app.held().await;
     endpoint.receiver.answer(Answer::ok());
